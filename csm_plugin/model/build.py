@@ -1,0 +1,88 @@
+"""Puts a checkpoint's tensors into the model's fused form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from csm_plugin.model.config import ModelConfig, csm_rotation
+from csm_plugin.model.depth import DepthWeights
+from csm_plugin.model.transformer import Layer, Transformer, TransformerShape, interleave_pairs
+from csm_plugin.model.weights import WeightFiles
+
+Read = Callable[..., Tensor]
+
+BACKBONE_EMBEDDING = "backbone_model.embed_tokens.embed_audio_tokens.weight"
+DEPTH_EMBEDDING = "depth_decoder.model.embed_tokens.weight"
+
+
+def reader(files: WeightFiles, dtype: torch.dtype, device: torch.device) -> Read:
+    """Return a function that reads one tensor by name and shape, as `dtype` on `device`."""
+
+    def read(name: str, *shape: int) -> Tensor:
+        return files.get(name, shape).to(device=device, dtype=dtype)
+
+    return read
+
+
+def build_backbone(read: Read, config: ModelConfig, device: torch.device) -> Transformer:
+    """Build the backbone's transformer."""
+    rotation = csm_rotation(config.csm, config.backbone.positions).to(device)
+    return _transformer(read, "backbone_model", config.backbone, rotation)
+
+
+def build_depth(read: Read, files: WeightFiles, config: ModelConfig, device: torch.device) -> tuple[Transformer, DepthWeights]:
+    """Build the depth decoder, its code embeddings multiplied by the input projection."""
+    shape = replace(config.depth, positions=config.codebooks)
+    rotation = csm_rotation(config.csm.depth_decoder_config, shape.positions).to(device)
+    transformer = _transformer(read, "depth_decoder.model", shape, rotation)
+    books, vocabulary, size = config.codebooks, config.vocabulary, config.codebook_size
+    projection = read("depth_decoder.model.inputs_embeds_projector.weight", shape.width, config.backbone.width)
+    name = DEPTH_EMBEDDING if DEPTH_EMBEDDING in files else BACKBONE_EMBEDDING
+    table = read(name, books * vocabulary, config.backbone.width).view(books, vocabulary, -1)
+    projected = torch.cat([book[:size] @ projection.T for book in table[:-1]])
+    heads = read("depth_decoder.codebooks_head.weight", books - 1, shape.width, vocabulary)
+    return transformer, DepthWeights(projection, projected, heads[:, :, :size].transpose(1, 2).contiguous())
+
+
+def build_frame_embedding(read: Read, files: WeightFiles, config: ModelConfig) -> Tensor:
+    """Return the backbone's code embeddings [codebooks * codebook_size, D] of all codes that can occur."""
+    books, width = config.codebooks, config.backbone.width
+    name = BACKBONE_EMBEDDING if BACKBONE_EMBEDDING in files else DEPTH_EMBEDDING
+    table = read(name, books * config.vocabulary, width).view(books, config.vocabulary, width)
+    return table[:, : config.codebook_size].reshape(-1, width)
+
+
+def build_first_head(read: Read, config: ModelConfig) -> Tensor:
+    """Return the head of codebook 0, [codebook_size, D]; ids that are not codes are cut off."""
+    head = read("lm_head.weight", config.vocabulary, config.backbone.width)
+    return head[: config.codebook_size].contiguous()
+
+
+def _transformer(read: Read, prefix: str, shape: TransformerShape, rotation: Tensor) -> Transformer:
+    layers = [_layer(read, f"{prefix}.layers.{index}", shape) for index in range(shape.layers)]
+    return Transformer(shape, layers, read(f"{prefix}.norm.weight", shape.width), rotation)
+
+
+def _layer(read: Read, prefix: str, shape: TransformerShape) -> Layer:
+    width, mlp = shape.width, shape.mlp_width
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    return Layer(
+        attention_norm=read(f"{prefix}.input_layernorm.weight", width),
+        qkv=torch.cat(
+            (
+                interleave_pairs(read(f"{prefix}.self_attn.q_proj.weight", queries, width), shape.head_dim),
+                interleave_pairs(read(f"{prefix}.self_attn.k_proj.weight", keys, width), shape.head_dim),
+                read(f"{prefix}.self_attn.v_proj.weight", keys, width),
+            )
+        ),
+        output=read(f"{prefix}.self_attn.o_proj.weight", width, queries),
+        mlp_norm=read(f"{prefix}.post_attention_layernorm.weight", width),
+        gate_up=torch.cat(
+            (read(f"{prefix}.mlp.gate_proj.weight", mlp, width), read(f"{prefix}.mlp.up_proj.weight", mlp, width))
+        ),
+        down=read(f"{prefix}.mlp.down_proj.weight", width, mlp),
+    )

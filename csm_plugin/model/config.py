@@ -1,0 +1,115 @@
+"""The sizes of a CSM checkpoint, read from its `config.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import CsmConfig, MimiConfig, PretrainedConfig
+from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
+from transformers.models.mimi.modeling_mimi import MimiRotaryEmbedding
+
+from csm_plugin.errors import CheckpointFormatError
+from csm_plugin.model.transformer import TransformerShape, rotation_table
+from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ
+
+FIXED_CSM = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "codebook_eos_token_id": 0}
+FIXED_MIMI = {
+    "attention_bias": False,
+    "audio_channels": 1,
+    "hidden_act": "gelu",
+    "num_semantic_quantizers": 1,
+    "pad_mode": "constant",
+    "sampling_rate": SAMPLE_RATE_HZ,
+    "trim_right_ratio": 1.0,
+    "use_causal_conv": True,
+    "use_conv_shortcut": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """What the model code needs to know of a checkpoint."""
+
+    backbone: TransformerShape
+    depth: TransformerShape
+    codebooks: int
+    codebook_size: int  # codes that the codec knows; heads and embeddings may have a few more ids
+    vocabulary: int  # ids per codebook in the checkpoint's tables
+    begin_token: int
+    csm: CsmConfig
+    mimi: MimiConfig
+
+    @property
+    def frame_samples(self) -> int:
+        return int(self.mimi.frame_size)
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read and check `config.json`.
+
+    Raises:
+        CheckpointFormatError: the file is missing, unreadable, not a CSM, or of a shape that is not supported.
+    """
+    path = folder / "config.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointFormatError(f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointFormatError(f"{path} cannot be read as JSON ({error}); download the checkpoint again") from error
+    if not isinstance(raw, dict) or raw.get("model_type") != "csm":
+        kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
+        raise CheckpointFormatError(f"{path} describes model_type {kind!r}; only 'csm' can be loaded")
+    try:
+        csm = CsmConfig.from_dict(raw)
+    except Exception as error:  # transformers raises whatever its own checks raise
+        raise CheckpointFormatError(f"{path} is not a valid CSM configuration: {error}") from error
+    mimi = csm.codec_config
+    _require(path, "", csm, FIXED_CSM)
+    _require(path, "depth_decoder_config.", csm.depth_decoder_config, {k: FIXED_CSM[k] for k in list(FIXED_CSM)[:3]})
+    _require(path, "codec_config.", mimi, FIXED_MIMI)
+    _require(path, "codec_config.", mimi, {"num_quantizers": csm.num_codebooks, "frame_size": FRAME_SAMPLES})
+    return ModelConfig(
+        backbone=_shape(csm),
+        depth=_shape(csm.depth_decoder_config),
+        codebooks=csm.num_codebooks,
+        codebook_size=mimi.codebook_size,
+        vocabulary=csm.vocab_size,
+        begin_token=csm.bos_token_id,
+        csm=csm,
+        mimi=mimi,
+    )
+
+
+def csm_rotation(config: PretrainedConfig, positions: int):
+    """Return the rotary table of the backbone or depth decoder, with the checkpoint's own scaling."""
+    rotary = CsmRotaryEmbedding(config)
+    return rotation_table(rotary.inv_freq, rotary.attention_scaling, positions)
+
+
+def mimi_rotation(config: MimiConfig, positions: int):
+    """Return the rotary table of the codec's transformers."""
+    rotary = MimiRotaryEmbedding(config)
+    return rotation_table(rotary.inv_freq, rotary.attention_scaling, positions)
+
+
+def _shape(config: PretrainedConfig) -> TransformerShape:
+    return TransformerShape(
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
+        heads=config.num_attention_heads,
+        kv_heads=config.num_key_value_heads,
+        head_dim=config.head_dim,
+        mlp_width=config.intermediate_size,
+        positions=config.max_position_embeddings,
+        norm_eps=config.rms_norm_eps,
+    )
+
+
+def _require(path: Path, prefix: str, config: PretrainedConfig, fixed: dict[str, object]) -> None:
+    for name, allowed in fixed.items():
+        given = getattr(config, name)
+        if given != allowed:
+            raise CheckpointFormatError(f"{path}: {prefix}{name} is {given!r}; only {allowed!r} is supported")

@@ -1,0 +1,186 @@
+"""CSM in action: prefill what is new, then one frame for all live rows at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csm_plugin.model.build import build_backbone, build_depth, build_first_head, build_frame_embedding, reader
+from csm_plugin.model.cache import CacheSnapshot, KVCache
+from csm_plugin.model.config import ModelConfig, read_config
+from csm_plugin.model.depth import DepthDecoder
+from csm_plugin.model.mimi.build import build_mimi
+from csm_plugin.model.rows import Rows
+from csm_plugin.model.sampler import Draw, utterance_noise
+from csm_plugin.model.weights import WeightFiles
+from csm_plugin.settings import Sampling
+
+TEXT = -1  # in the code columns of a text position
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """One frame of each row of a step, still on the device.
+
+    Args:
+        codes: int64 [B, codebooks]; all 0 (but for the last codebook) ends the utterance.
+        pcm: float32 [B, frame_samples].
+        finite: bool [B]; false where the row's logits were NaN or infinite.
+    """
+
+    codes: Tensor
+    pcm: Tensor
+    finite: Tensor
+
+
+class CSM:
+    """Weights and static state of `rows` conversations. Not thread-safe: the device thread owns it.
+
+    The positions of a context are int32 [n, 1 + codebooks]: a text token and `TEXT` in the code columns, or `TEXT` and
+    the codes of a frame.
+    """
+
+    def __init__(self, folder: Path, *, device: torch.device, dtype: torch.dtype, rows: int) -> None:
+        """Load a checkpoint.
+
+        Raises:
+            CheckpointFormatError: it cannot be used as it is.
+        """
+        config = read_config(folder)
+        files = WeightFiles(folder)
+        read = reader(files, dtype, device)
+        self.config: ModelConfig = config
+        self.device = device
+        self.dtype = dtype
+        self.rows = rows
+        with torch.inference_mode():
+            self.text_embedding = read("embed_text_tokens.weight", config.csm.text_vocab_size, config.backbone.width)
+            self.frame_embedding = build_frame_embedding(read, files, config)
+            self.first_head = build_first_head(read, config)
+            self.backbone = build_backbone(read, config, device)
+            self.depth = DepthDecoder(*build_depth(read, files, config, device), rows)
+            self.mimi = build_mimi(files, config.mimi, device)
+            self.cache = KVCache(config.backbone, rows, dtype, device)
+            self.decoder_state = self.mimi.decoder_state(rows)
+            self._code_offsets = torch.arange(config.codebooks, device=device) * config.codebook_size
+            self._next_input = torch.zeros(rows, config.backbone.width, dtype=dtype, device=device)
+            self._position = torch.zeros(rows, dtype=torch.int64, device=device)
+            self._frame = torch.zeros(rows, dtype=torch.int64, device=device)
+            self._live = torch.zeros(rows, dtype=torch.int64, device=device)
+            self._noise = torch.zeros(rows, self.positions, config.codebooks, device=device)
+            self._inverse_temperature = torch.ones(rows, 1, device=device)
+            self._top_k = torch.ones(rows, 1, dtype=torch.int64, device=device)
+
+    @property
+    def positions(self) -> int:
+        """How many positions a context holds."""
+        return self.config.backbone.positions
+
+    @property
+    def bytes_per_row(self) -> int:
+        """Memory of one more conversation: keys and values, codec state, noise."""
+        return self.cache.bytes_per_row + self.decoder_state.bytes_per_row + self._noise[0].numel() * 4
+
+    @torch.inference_mode()
+    def prefill(self, row: int, start: int, inputs: np.ndarray) -> None:
+        """Append positions to a row behind its first `start`, which must be valid.
+
+        Args:
+            inputs: int32 [n, 1 + codebooks].
+        """
+        length = len(inputs)
+        x = self._embed(inputs)[None]
+        rotation = self.backbone.rotation[None, start : start + length]
+        self.backbone.run(x, rotation, self.cache.prefill(row, start, length))
+
+    @torch.inference_mode()
+    def begin(self, row: int, position: int, last: np.ndarray, sampling: Sampling, seed: int, max_frames: int) -> None:
+        """Make a row live: its next step reads `last` (int32 [1, 1 + codebooks]) at `position`."""
+        greedy = sampling.temperature == 0
+        noise = utterance_noise(seed, max_frames, self.config.codebooks)
+        self._next_input[row] = self._embed(last)[0]
+        self._position[row] = position
+        self._frame[row] = 0
+        self._live[row] = 1
+        self._noise[row, :max_frames] = torch.from_numpy(noise).to(self.device, non_blocking=True)
+        self._inverse_temperature[row] = 1.0 if greedy else 1.0 / sampling.temperature
+        self._top_k[row] = 1 if greedy else sampling.top_k
+        self.decoder_state.reset(Rows([row], self.device))
+
+    @torch.inference_mode()
+    def end(self, row: int) -> None:
+        """Make a row idle; its cache stays."""
+        self._live[row] = 0
+
+    @torch.inference_mode()
+    def step(self, rows: Rows, ranks: int, lengths: list[int] | None) -> Frames:
+        """Make the next frame of some rows, without waiting for the device.
+
+        Args:
+            ranks: the largest top_k among the live rows (1 where all are greedy).
+            lengths: each row's valid positions, for attention that reads exactly those; None for fixed shapes, where
+                `rows` may hold idle rows among the live ones.
+        """
+        positions = rows.take(self._position)
+        if lengths is None:
+            positions = positions.clamp(max=self.positions - 1)
+            attend = self.cache.step_masked(rows, positions)
+        else:
+            attend = self.cache.step_exact(rows, positions, lengths)
+        rotation = self.backbone.rotation[positions][:, None]
+        hidden = self.backbone.run(rows.take(self._next_input)[:, None], rotation, attend)[:, 0]  # [B, D]
+        logits = F.linear(hidden, self.first_head)
+        draw = self._draw(rows, ranks)
+        codes, last_logits = self.depth.frame(hidden, draw.codes(logits, 0), draw)
+        pcm = self.mimi.decode(codes[:, None], self.decoder_state, rows)
+        live = rows.take(self._live)
+        rows.put(self._next_input, self._embed_frames(codes))
+        rows.put(self._position, positions + live)
+        rows.put(self._frame, rows.take(self._frame) + live)
+        finite = torch.isfinite(logits).all(-1) & torch.isfinite(last_logits).all(-1)
+        return Frames(codes, pcm, finite)
+
+    @torch.inference_mode()
+    def snapshot(self, row: int, length: int) -> CacheSnapshot:
+        """Copy the first positions of a row's cache, to start other rows from."""
+        return self.cache.snapshot(row, length)
+
+    @torch.inference_mode()
+    def restore(self, row: int, snapshot: CacheSnapshot) -> None:
+        """Start a row from a copy."""
+        self.cache.restore(row, snapshot)
+
+    @torch.inference_mode()
+    def clear(self, row: int) -> None:
+        """Forget a row's cache, not-finite numbers included."""
+        self.cache.clear(row)
+
+    def _draw(self, rows: Rows, ranks: int) -> Draw:
+        ranks = min(ranks, self.config.codebook_size)
+        rank = torch.arange(ranks, device=self.device)
+        allowed = rank < rows.take(self._top_k)  # [B, ranks]
+        bias = torch.zeros((), device=self.device).where(allowed, -torch.inf)
+        return Draw(self._noise[rows.index, rows.take(self._frame)], rows.take(self._inverse_temperature), bias)
+
+    def _embed(self, inputs: np.ndarray) -> Tensor:
+        """Return the embeddings [n, D] of context positions."""
+        is_text = inputs[:, 0] != TEXT
+        x = torch.empty(len(inputs), self.config.backbone.width, dtype=self.dtype, device=self.device)
+        if is_text.any():
+            tokens = self._to_device(inputs[is_text, 0])
+            x[self._to_device(np.flatnonzero(is_text))] = F.embedding(tokens, self.text_embedding)
+        if not is_text.all():
+            codes = self._to_device(inputs[~is_text, 1:])
+            x[self._to_device(np.flatnonzero(~is_text))] = self._embed_frames(codes)
+        return x
+
+    def _embed_frames(self, codes: Tensor) -> Tensor:
+        return F.embedding(codes + self._code_offsets, self.frame_embedding).sum(1)
+
+    def _to_device(self, numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(numbers.astype(np.int64)).to(self.device)

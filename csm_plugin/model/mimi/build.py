@@ -1,0 +1,150 @@
+"""Builds the streaming codec from a checkpoint's tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import MimiConfig
+
+from csm_plugin.errors import CheckpointFormatError
+from csm_plugin.model.config import mimi_rotation
+from csm_plugin.model.mimi.attention import WindowLayer, WindowTransformer
+from csm_plugin.model.mimi.codec import Mimi, SeaNet
+from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit
+from csm_plugin.model.mimi.quantizer import ResidualQuantizer, SplitQuantizer
+from csm_plugin.model.transformer import interleave_pairs
+from csm_plugin.model.weights import WeightFiles
+
+MAX_FRAMES = 4_096  # of one stream: 5.5 minutes, more than any context holds
+ENCODE_FRAMES = 25
+DECODE_FRAMES = 8
+
+
+def build_mimi(files: WeightFiles, config: MimiConfig, device: torch.device, prefix: str = "codec_model.") -> Mimi:
+    """Build encoder and decoder, in float32 whatever the checkpoint holds.
+
+    Raises:
+        CheckpointFormatError: a tensor is missing or of the wrong shape.
+    """
+    return _Builder(files, config, device, prefix).mimi()
+
+
+class _Builder:
+    def __init__(self, files: WeightFiles, config: MimiConfig, device: torch.device, prefix: str) -> None:
+        self.files = files
+        self.config = config
+        self.device = device
+        self.prefix = prefix
+
+    def mimi(self) -> Mimi:
+        config = self.config
+        stride = int(config.encodec_frame_rate / config.frame_rate)
+        if stride < 2:
+            raise CheckpointFormatError(f"the codec runs at {config.frame_rate} frames/s; 12.5 is supported")
+        return Mimi(
+            encoder=self.encoder(),
+            encoder_transformer=self.transformer("encoder_transformer", ENCODE_FRAMES * stride),
+            downsample=CausalConv("downsample", self.read("downsample.conv.weight"), None, stride),
+            quantizer=SplitQuantizer(
+                self.quantizer("semantic", config.num_semantic_quantizers),
+                self.quantizer("acoustic", config.num_quantizers - config.num_semantic_quantizers),
+            ),
+            upsample=CausalConvTranspose(
+                "upsample", self.read("upsample.conv.weight"), None, stride, config.upsample_groups
+            ),
+            decoder_transformer=self.transformer("decoder_transformer", DECODE_FRAMES * stride),
+            decoder=self.decoder(),
+            frame_samples=int(config.frame_size),
+            device=self.device,
+        )
+
+    def read(self, name: str, *shape: int) -> Tensor:
+        return self.files.get(self.prefix + name, shape or None).to(self.device, torch.float32)
+
+    def conv(self, name: str, stride: int = 1, dilation: int = 1) -> CausalConv:
+        return CausalConv(name, self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias"), stride, dilation)
+
+    def residual(self, name: str, dilation: int) -> ResidualUnit:
+        return ResidualUnit(self.conv(f"{name}.block.1", dilation=dilation), self.conv(f"{name}.block.3"))
+
+    def encoder(self) -> SeaNet:
+        config, number = self.config, 1
+        layers: list[CausalConv | CausalConvTranspose | ResidualUnit] = [self.conv("encoder.layers.0")]
+        for ratio in reversed(config.upsampling_ratios):
+            for j in range(config.num_residual_layers):
+                layers.append(self.residual(f"encoder.layers.{number}", config.dilation_growth_rate**j))
+                number += 1
+            layers.append(self.conv(f"encoder.layers.{number + 1}", stride=ratio))  # behind an ELU
+            number += 2
+        layers.append(self.conv(f"encoder.layers.{number + 1}"))
+        return SeaNet(layers)
+
+    def decoder(self) -> SeaNet:
+        config, number = self.config, 1
+        layers: list[CausalConv | CausalConvTranspose | ResidualUnit] = [self.conv("decoder.layers.0")]
+        for ratio in config.upsampling_ratios:
+            name = f"decoder.layers.{number + 1}"  # behind an ELU
+            layers.append(
+                CausalConvTranspose(name, self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias"), ratio)
+            )
+            number += 2
+            for j in range(config.num_residual_layers):
+                layers.append(self.residual(f"decoder.layers.{number}", config.dilation_growth_rate**j))
+                number += 1
+        layers.append(self.conv(f"decoder.layers.{number + 1}"))
+        return SeaNet(layers)
+
+    def transformer(self, name: str, chunk: int) -> WindowTransformer:
+        config = self.config
+        positions = MAX_FRAMES * int(config.encodec_frame_rate / config.frame_rate)
+        return WindowTransformer(
+            name=name,
+            layers=[self.layer(f"{name}.layers.{index}") for index in range(config.num_hidden_layers)],
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            window=config.sliding_window,
+            chunk=chunk,
+            norm_eps=config.norm_eps,
+            rotation=mimi_rotation(config, positions).to(self.device),
+        )
+
+    def layer(self, name: str) -> WindowLayer:
+        config = self.config
+        width, mlp = config.hidden_size, config.intermediate_size
+        queries, keys = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
+        attention, scale = f"{name}.self_attn", self.read(f"{name}.self_attn_layer_scale.scale", width)
+        return WindowLayer(
+            attention_norm=self.norm(f"{name}.input_layernorm"),
+            qkv=torch.cat(
+                (
+                    interleave_pairs(self.read(f"{attention}.q_proj.weight", queries, width), config.head_dim),
+                    interleave_pairs(self.read(f"{attention}.k_proj.weight", keys, width), config.head_dim),
+                    self.read(f"{attention}.v_proj.weight", keys, width),
+                )
+            ),
+            output=scale[:, None] * self.read(f"{attention}.o_proj.weight", width, queries),
+            mlp_norm=self.norm(f"{name}.post_attention_layernorm"),
+            up=self.read(f"{name}.mlp.fc1.weight", mlp, width),
+            down=self.read(f"{name}.mlp_layer_scale.scale", width)[:, None]
+            * self.read(f"{name}.mlp.fc2.weight", width, mlp),
+        )
+
+    def norm(self, name: str) -> tuple[Tensor, Tensor]:
+        width = self.config.hidden_size
+        return self.read(f"{name}.weight", width), self.read(f"{name}.bias", width)
+
+    def quantizer(self, kind: str, count: int) -> ResidualQuantizer:
+        config = self.config
+        name = f"quantizer.{kind}_residual_vector_quantizer"
+        inner, width = config.vector_quantization_hidden_dimension, config.hidden_size
+        projected = inner != width
+        return ResidualQuantizer(
+            codebooks=torch.stack([self.codebook(f"{name}.layers.{index}.codebook") for index in range(count)]),
+            input_projection=self.read(f"{name}.input_proj.weight", inner, width, 1)[:, :, 0] if projected else None,
+            output_projection=self.read(f"{name}.output_proj.weight", width, inner, 1)[:, :, 0] if projected else None,
+        )
+
+    def codebook(self, name: str) -> Tensor:
+        config = self.config
+        usage = self.read(f"{name}.cluster_usage", config.codebook_size).clamp(min=1e-5)
+        return self.read(f"{name}.embed_sum", config.codebook_size, config.codebook_dim) / usage[:, None]

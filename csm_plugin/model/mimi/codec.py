@@ -1,0 +1,108 @@
+"""The codec: 24 kHz mono in, codes out, and back, chunk by chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csm_plugin.model.mimi.attention import WindowTransformer
+from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit
+from csm_plugin.model.mimi.quantizer import SplitQuantizer
+from csm_plugin.model.mimi.stream import StreamState
+from csm_plugin.model.rows import Rows
+
+
+class StreamLayer(Protocol):
+    """A layer that continues a stream."""
+
+    def state(self) -> dict[str, tuple[int, ...]]: ...
+
+    def __call__(self, x: Tensor, state: StreamState, rows: Rows) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SeaNet:
+    """A run of convolutions with ELU before each but the first; residual units bring their own."""
+
+    layers: list[CausalConv | CausalConvTranspose | ResidualUnit]
+
+    def state(self) -> dict[str, tuple[int, ...]]:
+        return {name: size for layer in self.layers for name, size in layer.state().items()}
+
+    def __call__(self, x: Tensor, state: StreamState, rows: Rows) -> Tensor:
+        for index, layer in enumerate(self.layers):
+            x = layer(x if index == 0 or isinstance(layer, ResidualUnit) else F.elu(x), state, rows)
+        return x
+
+
+@dataclass(frozen=True, slots=True)
+class Mimi:
+    """Encoder and decoder over shared codebooks, always in float32.
+
+    Streams are rows of a `StreamState`; any number of rows advances in one call. Not thread-safe.
+    """
+
+    encoder: SeaNet
+    encoder_transformer: WindowTransformer
+    downsample: CausalConv
+    quantizer: SplitQuantizer
+    upsample: CausalConvTranspose
+    decoder_transformer: WindowTransformer
+    decoder: SeaNet
+    frame_samples: int
+    device: torch.device
+
+    def encoder_state(self, rows: int = 1) -> StreamState:
+        """Return fresh encoder streams."""
+        return self._state((self.encoder, self.encoder_transformer, self.downsample), rows)
+
+    def decoder_state(self, rows: int = 1) -> StreamState:
+        """Return fresh decoder streams."""
+        return self._state((self.upsample, self.decoder_transformer, self.decoder), rows)
+
+    @property
+    def encode_frames(self) -> int:
+        """The most frames that one `encode` call takes."""
+        return self.encoder_transformer.chunk // self.downsample.stride
+
+    @property
+    def decode_frames(self) -> int:
+        """The most frames that one `decode` call takes."""
+        return self.decoder_transformer.chunk // self.upsample.stride
+
+    def encode(self, pcm: Tensor, state: StreamState, rows: Rows) -> Tensor:
+        """Encode the next whole frames of some streams.
+
+        Args:
+            pcm: float32 [B, n * frame_samples], n at most `encode_frames`.
+
+        Returns:
+            codes, int64 [B, n, codebooks].
+        """
+        fresh = rows.take(state.position) == 0
+        x = self.encoder(pcm[:, None], state, rows).transpose(1, 2)  # [B, 2n, D]
+        x = self.encoder_transformer(x, state, rows).transpose(1, 2)
+        x = self.downsample(x, state, rows, fresh)
+        return self.quantizer.encode(x.transpose(1, 2))
+
+    def decode(self, codes: Tensor, state: StreamState, rows: Rows) -> Tensor:
+        """Decode the next frames of some streams.
+
+        Args:
+            codes: int64 [B, n, codebooks], n at most `decode_frames`.
+
+        Returns:
+            pcm, float32 [B, n * frame_samples].
+        """
+        x = self.quantizer.decode(codes).transpose(1, 2)  # [B, D, n]
+        x = self.upsample(x, state, rows).transpose(1, 2)  # [B, 2n, D]
+        x = self.decoder_transformer(x, state, rows).transpose(1, 2)
+        return self.decoder(x, state, rows)[:, 0]
+
+    def _state(self, layers: tuple[StreamLayer, ...], rows: int) -> StreamState:
+        sizes = {name: size for layer in layers for name, size in layer.state().items()}
+        return StreamState(sizes, rows, self.device)

@@ -1,0 +1,44 @@
+"""Draws codes from logits on the device, repeatably, without a host sync."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How the codes of one frame are drawn for a batch.
+
+    Args:
+        uniform: float32 [B, codebooks], in [0, 1).
+        inverse_temperature: float32 [B, 1].
+        rank_bias: float32 [B, k], 0 for ranks that a row may draw and -inf for the others.
+    """
+
+    uniform: Tensor
+    inverse_temperature: Tensor
+    rank_bias: Tensor
+
+    def codes(self, logits: Tensor, codebook: int) -> Tensor:
+        """Draw one code a row from `logits` [B, V]; int64 [B].
+
+        Inverse-CDF sampling over the k likeliest codes: one uniform number a code, so a row's codes depend on its own
+        seed only. Greedy rows are rows with one allowed rank.
+        """
+        likeliest, ids = logits.float().topk(self.rank_bias.shape[1])
+        if likeliest.shape[1] == 1:
+            return ids[:, 0]
+        weights = torch.softmax(likeliest * self.inverse_temperature + self.rank_bias, dim=-1)
+        cumulative = weights.cumsum(-1)
+        threshold = self.uniform[:, codebook, None] * cumulative[:, -1:]
+        rank = (cumulative < threshold).sum(-1, keepdim=True)
+        return ids.gather(1, rank)[:, 0]
+
+
+def utterance_noise(seed: int, frames: int, codebooks: int) -> np.ndarray:
+    """Return the uniform numbers of one utterance: float32 [frames, codebooks], in [0, 1)."""
+    return np.random.Generator(np.random.Philox(seed)).random((frames, codebooks), dtype=np.float32)

@@ -1,0 +1,48 @@
+"""What a caller may set about speech."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from csm_plugin.errors import SettingsError
+
+SAMPLE_RATE_HZ = 24_000
+FRAME_SAMPLES = 1_920
+FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How codes are drawn and how much of them is delivered.
+
+    Args:
+        temperature: 0 is greedy; the reference default is 0.9. Range 0 to 2.
+        top_k: how many of the likeliest codes may be drawn, at least 1.
+        seed: makes an utterance repeatable. Without one each utterance draws its own.
+        max_seconds: upper limit of an utterance's length, in seconds. Without one it follows from the text.
+        trim_silence: drop leading and trailing silence. False delivers every generated frame.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+
+    temperature: float = 0.9
+    top_k: int = 50
+    seed: int | None = None
+    max_seconds: float | None = None
+    trim_silence: bool = True
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.temperature) or not 0 <= self.temperature <= 2:
+            raise SettingsError(f"temperature is {self.temperature!r}; it must be a number from 0 (greedy) to 2")
+        if not isinstance(self.top_k, int) or isinstance(self.top_k, bool) or self.top_k < 1:
+            raise SettingsError(f"top_k is {self.top_k!r}; it must be a whole number of at least 1")
+        if self.seed is not None and (not isinstance(self.seed, int) or not 0 <= self.seed < 2**63):
+            raise SettingsError(f"seed is {self.seed!r}; it must be a whole number from 0 to 2**63 - 1, or None")
+        if self.max_seconds is not None and (not _is_number(self.max_seconds) or not self.max_seconds > 0):
+            raise SettingsError(f"max_seconds is {self.max_seconds!r}; it must be more than 0, or None")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
