@@ -40,12 +40,18 @@ def build_depth(read: Read, files: WeightFiles, config: ModelConfig, device: tor
     rotation = csm_rotation(config.csm.depth_decoder_config, shape.positions).to(device)
     transformer = _transformer(read, "depth_decoder.model", shape, rotation)
     books, vocabulary, size = config.codebooks, config.vocabulary, config.codebook_size
-    projection = read("depth_decoder.model.inputs_embeds_projector.weight", shape.width, config.backbone.width)
+    width = config.backbone.width
+    projection = read("depth_decoder.model.inputs_embeds_projector.weight", shape.width, width)
     name = DEPTH_EMBEDDING if DEPTH_EMBEDDING in files else BACKBONE_EMBEDDING
-    table = read(name, books * vocabulary, config.backbone.width).view(books, vocabulary, -1)
-    projected = torch.cat([book[:size] @ projection.T for book in table[:-1]])
+    table = read(name, books * vocabulary, width).view(books, vocabulary, width)
+    projected = torch.stack([book[:size] @ projection.T for book in table[:-1]])
     heads = read("depth_decoder.codebooks_head.weight", books - 1, shape.width, vocabulary)
-    return transformer, DepthWeights(projection, projected, heads[:, :, :size].transpose(1, 2).contiguous())
+    norm = read("depth_decoder.model.norm.weight", shape.width)
+    return transformer, DepthWeights(
+        projection=_behind_norm(projection, read("backbone_model.norm.weight", width)),
+        embeddings=projected,
+        heads=_behind_norm(heads[:, :, :size].transpose(1, 2), norm).contiguous(),
+    )
 
 
 def build_frame_embedding(read: Read, files: WeightFiles, config: ModelConfig) -> Tensor:
@@ -58,31 +64,37 @@ def build_frame_embedding(read: Read, files: WeightFiles, config: ModelConfig) -
 
 def build_first_head(read: Read, config: ModelConfig) -> Tensor:
     """Return the head of codebook 0, [codebook_size, D]; ids that are not codes are cut off."""
-    head = read("lm_head.weight", config.vocabulary, config.backbone.width)
-    return head[: config.codebook_size].contiguous()
+    width = config.backbone.width
+    head = read("lm_head.weight", config.vocabulary, width)[: config.codebook_size]
+    return _behind_norm(head, read("backbone_model.norm.weight", width))
 
 
 def _transformer(read: Read, prefix: str, shape: TransformerShape, rotation: Tensor) -> Transformer:
     layers = [_layer(read, f"{prefix}.layers.{index}", shape) for index in range(shape.layers)]
-    return Transformer(shape, layers, read(f"{prefix}.norm.weight", shape.width), rotation)
+    return Transformer(shape, layers, rotation)
 
 
 def _layer(read: Read, prefix: str, shape: TransformerShape) -> Layer:
     width, mlp = shape.width, shape.mlp_width
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    return Layer(
-        attention_norm=read(f"{prefix}.input_layernorm.weight", width),
-        qkv=torch.cat(
-            (
-                interleave_pairs(read(f"{prefix}.self_attn.q_proj.weight", queries, width), shape.head_dim),
-                interleave_pairs(read(f"{prefix}.self_attn.k_proj.weight", keys, width), shape.head_dim),
-                read(f"{prefix}.self_attn.v_proj.weight", keys, width),
-            )
-        ),
-        output=read(f"{prefix}.self_attn.o_proj.weight", width, queries),
-        mlp_norm=read(f"{prefix}.post_attention_layernorm.weight", width),
-        gate_up=torch.cat(
-            (read(f"{prefix}.mlp.gate_proj.weight", mlp, width), read(f"{prefix}.mlp.up_proj.weight", mlp, width))
-        ),
-        down=read(f"{prefix}.mlp.down_proj.weight", width, mlp),
+    qkv = torch.cat(
+        (
+            interleave_pairs(read(f"{prefix}.self_attn.q_proj.weight", queries, width), shape.head_dim),
+            interleave_pairs(read(f"{prefix}.self_attn.k_proj.weight", keys, width), shape.head_dim),
+            read(f"{prefix}.self_attn.v_proj.weight", keys, width),
+        )
     )
+    gate_up = torch.cat(
+        (read(f"{prefix}.mlp.gate_proj.weight", mlp, width), read(f"{prefix}.mlp.up_proj.weight", mlp, width))
+    )
+    return Layer(
+        qkv=_behind_norm(qkv, read(f"{prefix}.input_layernorm.weight", width)),
+        output=read(f"{prefix}.self_attn.o_proj.weight", width, queries).T,
+        gate_up=_behind_norm(gate_up, read(f"{prefix}.post_attention_layernorm.weight", width)),
+        down=read(f"{prefix}.mlp.down_proj.weight", width, mlp).T,
+    )
+
+
+def _behind_norm(weight: Tensor, norm: Tensor) -> Tensor:
+    """Fold an RMSNorm's weight and its sqrt(D) into the projection [..., D] that follows it."""
+    return (weight.float() * (norm.float() * norm.shape[0] ** 0.5)).to(weight.dtype)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csm_plugin.model.build import build_backbone, build_depth, build_first_head, build_frame_embedding, reader
-from csm_plugin.model.cache import CacheSnapshot, KVCache
+from csm_plugin.model.cache import KVCache
 from csm_plugin.model.config import ModelConfig, read_config
 from csm_plugin.model.depth import DepthDecoder
 from csm_plugin.model.mimi.build import build_mimi
@@ -94,9 +94,8 @@ class CSM:
             inputs: int32 [n, 1 + codebooks].
         """
         length = len(inputs)
-        x = self._embed(inputs)[None]
-        rotation = self.backbone.rotation[None, start : start + length]
-        self.backbone.run(x, rotation, self.cache.prefill(row, start, length))
+        rotation = self.backbone.rotation[start : start + length]
+        self.backbone.run(self._embed(inputs), rotation, self.cache.prefill(row, start, length))
 
     @torch.inference_mode()
     def begin(self, row: int, position: int, last: np.ndarray, sampling: Sampling, seed: int, max_frames: int) -> None:
@@ -131,9 +130,8 @@ class CSM:
             positions = positions.clamp(max=self.positions - 1)
             attend = self.cache.step_masked(rows, positions)
         else:
-            attend = self.cache.step_exact(rows, positions, lengths)
-        rotation = self.backbone.rotation[positions][:, None]
-        hidden = self.backbone.run(rows.take(self._next_input)[:, None], rotation, attend)[:, 0]  # [B, D]
+            attend = self.cache.step_exact(rows, lengths)
+        hidden = self.backbone.run(rows.take(self._next_input), self.backbone.rotation[positions], attend)  # [B, D]
         logits = F.linear(hidden, self.first_head)
         draw = self._draw(rows, ranks)
         codes, last_logits = self.depth.frame(hidden, draw.codes(logits, 0), draw)
@@ -146,12 +144,12 @@ class CSM:
         return Frames(codes, pcm, finite)
 
     @torch.inference_mode()
-    def snapshot(self, row: int, length: int) -> CacheSnapshot:
+    def snapshot(self, row: int, length: int) -> Tensor:
         """Copy the first positions of a row's cache, to start other rows from."""
         return self.cache.snapshot(row, length)
 
     @torch.inference_mode()
-    def restore(self, row: int, snapshot: CacheSnapshot) -> None:
+    def restore(self, row: int, snapshot: Tensor) -> None:
         """Start a row from a copy."""
         self.cache.restore(row, snapshot)
 

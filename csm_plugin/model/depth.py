@@ -22,7 +22,7 @@ class DepthWeights:
     """What the depth decoder has besides its transformer."""
 
     projection: Tensor  # [Dd, D], of the backbone's hidden state
-    embeddings: Tensor  # [(codebooks - 1) * V, Dd], projected
+    embeddings: Tensor  # [codebooks - 1, V, Dd], projected
     heads: Tensor  # [codebooks - 1, V, Dd]
 
 
@@ -31,14 +31,16 @@ class DepthDecoder:
 
     def __init__(self, transformer: Transformer, weights: DepthWeights, rows: int) -> None:
         shape = transformer.shape
-        size = (shape.layers, rows, shape.kv_heads, shape.positions, shape.head_dim)
         self.transformer = transformer
         self.weights = weights
-        self.codebooks = weights.heads.shape[0] + 1
-        self.vocabulary = weights.heads.shape[1]
-        self._keys = torch.zeros(size, dtype=weights.heads.dtype, device=weights.heads.device)
-        self._values = torch.zeros_like(self._keys)
+        self._cache = torch.zeros(
+            (shape.layers, rows, shape.positions, 2 * shape.kv_heads, shape.head_dim),
+            dtype=weights.heads.dtype,
+            device=weights.heads.device,
+        )
         self._first_mask = torch.ones(2, 2, dtype=torch.bool, device=weights.heads.device).tril()
+        self._embeddings = list(weights.embeddings)
+        self._heads = list(weights.heads)
 
     def frame(self, hidden: Tensor, first: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Complete a frame.
@@ -51,33 +53,41 @@ class DepthDecoder:
         Returns:
             all codes of the frame, int64 [B, K]; the last logits, [B, V], by which a caller sees numeric failure.
         """
-        codes = [first]
+        transformer = self.transformer
+        rows = len(first)
         start = F.linear(hidden, self.weights.projection)
-        x = torch.stack((start, F.embedding(first, self.weights.embeddings)), dim=1)  # [B, 2, Dd]
-        logits = start
-        rotation = self.transformer.rotation
-        for codebook in range(1, self.codebooks):
-            begin = codebook + 1 - x.shape[1]
-            x = self.transformer.run(x, rotation[None, begin : codebook + 1], self._attend(begin, x.shape[1]))
-            logits = F.linear(x[:, -1], self.weights.heads[codebook - 1])
-            code = draw.codes(logits, codebook)
-            codes.append(code)
-            if codebook + 1 < self.codebooks:
-                x = F.embedding(code + codebook * self.vocabulary, self.weights.embeddings)[:, None]
+        x = torch.stack((start, F.embedding(first, self._embeddings[0])), dim=1).flatten(0, 1)  # [2 B, Dd]
+        x = transformer.run(x, transformer.rotation[:2].repeat(rows, 1), self._attend(rows, 0, 2))[1::2]
+        logits = F.linear(x, self._heads[0])
+        codes = [first, draw.codes(logits, 1)]
+        for book in range(1, len(self._heads)):
+            x = F.embedding(codes[book], self._embeddings[book])
+            position = book + 1
+            x = transformer.run(x, transformer.rotation[position, None], self._attend(rows, position, 1))
+            logits = F.linear(x, self._heads[book])
+            codes.append(draw.codes(logits, book + 1))
         return torch.stack(codes, dim=1), logits
 
-    def _attend(self, begin: int, length: int) -> Attend:
-        end = begin + length
-        mask = self._first_mask if length > 1 else None
+    def _attend(self, rows: int, begin: int, length: int) -> Attend:
+        """Return the attention of `length` new positions from `begin` on, 2 at the start and 1 from then on."""
+        shape = self.transformer.shape
+        heads, kv_heads, end = shape.heads, shape.kv_heads, begin + length
 
-        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            batch = q.shape[0]
-            keys, values = self._keys[layer, :batch, :, :end], self._values[layer, :batch, :, :end]  # [B, Hkv, end, hd]
-            keys[:, :, begin:] = k.transpose(1, 2)
-            values[:, :, begin:] = v.transpose(1, 2)
+        def attend(layer: int, qkv: Tensor) -> Tensor:
+            qkv = qkv.unflatten(0, (rows, length))  # [B, T, H + 2 Hkv, hd]
+            cached = self._cache[layer, :rows, :end]
+            cached[:, begin:] = qkv[:, :, heads:]
+            keys, values = cached.transpose(1, 2).split(kv_heads, dim=1)  # [B, Hkv, end, hd]
+            if length == 1:
+                queries = qkv[:, 0, :heads].unflatten(1, (kv_heads, -1))  # [B, Hkv, G, hd]
+                return F.scaled_dot_product_attention(queries, keys, values).flatten(1)
             mixed = F.scaled_dot_product_attention(
-                q.transpose(1, 2), keys, values, attn_mask=mask, enable_gqa=q.shape[2] != k.shape[2]
+                qkv[:, :, :heads].transpose(1, 2),
+                keys,
+                values,
+                attn_mask=self._first_mask,
+                enable_gqa=heads != kv_heads,
             )
-            return mixed.transpose(1, 2).flatten(2)
+            return mixed.transpose(1, 2).reshape(rows * length, -1)
 
         return attend

@@ -29,10 +29,11 @@ class Draw:
         Inverse-CDF sampling over the k likeliest codes: one uniform number a code, so a row's codes depend on its own
         seed only. Greedy rows are rows with one allowed rank.
         """
-        likeliest, ids = logits.float().topk(self.rank_bias.shape[1])
-        if likeliest.shape[1] == 1:
-            return ids[:, 0]
-        weights = torch.softmax(likeliest * self.inverse_temperature + self.rank_bias, dim=-1)
+        ranks = self.rank_bias.shape[1]
+        if ranks == 1:
+            return logits.argmax(-1)
+        likeliest, ids = logits.float().topk(ranks)
+        weights = torch.softmax(torch.addcmul(self.rank_bias, likeliest, self.inverse_temperature), dim=-1)
         cumulative = weights.cumsum(-1)
         threshold = self.uniform[:, codebook, None] * cumulative[:, -1:]
         rank = (cumulative < threshold).sum(-1, keepdim=True)

@@ -2,7 +2,8 @@
 
 The attention itself is passed in, because only the caches know which keys a position may see.
 
-Source: transformers' `CsmDecoderLayer` (pre-norm RMSNorm, grouped-query attention, RoPE, SwiGLU).
+Source: transformers' `CsmDecoderLayer` (pre-norm RMSNorm, grouped-query attention, RoPE, SwiGLU). RMSNorm is taken
+apart: scaling to unit length stays, its weight and the factor sqrt(D) are multiplied into the projections behind it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# (layer index, query [B, T, H, hd], key [B, T, Hkv, hd], value [B, T, Hkv, hd]) -> [B, T, H * hd]
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+# (layer index, rotated queries and keys with values [N, H + 2 Hkv, hd]) -> mixed values [N, H * hd]
+Attend = Callable[[int, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,47 +35,59 @@ class TransformerShape:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The weights of one layer, query/key/value and gate/up fused, query and key rows interleaved for `rotate`."""
+    """The weights of one layer: query/key/value and gate/up fused, norms folded in, pairs interleaved for `rotate`."""
 
-    attention_norm: Tensor  # [D]
     qkv: Tensor  # [(H + 2 Hkv) * hd, D]
-    output: Tensor  # [D, H * hd]
-    mlp_norm: Tensor  # [D]
+    output: Tensor  # [H * hd, D]
     gate_up: Tensor  # [2 M, D]
-    down: Tensor  # [D, M]
+    down: Tensor  # [M, D]
 
 
 class Transformer:
-    """Runs hidden states through all layers and the final norm."""
+    """Runs positions through all layers and the final norm."""
 
-    def __init__(self, shape: TransformerShape, layers: list[Layer], norm: Tensor, rotation: Tensor) -> None:
+    def __init__(self, shape: TransformerShape, layers: list[Layer], rotation: Tensor) -> None:
+        weight = layers[0].qkv
         self.shape = shape
         self.layers = layers
-        self.norm = norm
         self.rotation = rotation  # complex64 [positions, hd / 2]
+        self._floor = torch.tensor((shape.norm_eps * shape.width) ** 0.5, device=weight.device)
+        self._unit_weight = torch.full((shape.width,), shape.width**-0.5, dtype=weight.dtype, device=weight.device)
+        self._by_parts = weight.device.type == "cpu" and weight.dtype == torch.float32
 
     def run(self, x: Tensor, rotation: Tensor, attend: Attend) -> Tensor:
-        """Return the normed hidden states [B, T, D] of `x` [B, T, D] at positions whose `rotation` is [B or 1, T, hd / 2]."""
+        """Return the final hidden states of some positions, scaled to unit length.
+
+        Args:
+            x: [N, D], any positions of any rows.
+            rotation: complex64 [N, hd / 2] for them.
+            attend: the attention among them.
+        """
         shape = self.shape
-        batch, length, width = x.shape
-        queries, keys = shape.heads, shape.kv_heads
-        rotation = rotation.unsqueeze(2)  # [B, T, 1, hd / 2]: the same for all heads
+        heads, rotated = shape.heads + 2 * shape.kv_heads, shape.heads + shape.kv_heads
+        rotation = rotation[:, None]  # [N, 1, hd / 2]: the same for all heads
         for index, layer in enumerate(self.layers):
-            h = F.rms_norm(x, (width,), layer.attention_norm, shape.norm_eps)
-            qkv = F.linear(h, layer.qkv).view(batch, length, queries + 2 * keys, shape.head_dim)
-            rotated = rotate(qkv[:, :, : queries + keys], rotation)
-            h = attend(index, rotated[:, :, :queries], rotated[:, :, queries:], qkv[:, :, queries + keys :])
-            x = x + F.linear(h, layer.output)
-            h = F.rms_norm(x, (width,), layer.mlp_norm, shape.norm_eps)
-            gate, up = F.linear(h, layer.gate_up).chunk(2, dim=-1)
-            x = x + F.linear(F.silu(gate) * up, layer.down)
-        return F.rms_norm(x, (width,), self.norm, shape.norm_eps)
+            qkv = F.linear(self.unit(x), layer.qkv).view(-1, heads, shape.head_dim)
+            rotate(qkv[:, :rotated], rotation)
+            x = torch.addmm(x, attend(index, qkv), layer.output)
+            gate, up = F.linear(self.unit(x), layer.gate_up).chunk(2, dim=-1)
+            x = torch.addmm(x, F.silu(gate) * up, layer.down)
+        return self.unit(x)
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Scale each row of `x` [N, D] to unit length, but for the norm's epsilon."""
+        if self._by_parts:  # a third of the time of the CPU's composite rms_norm
+            return x / torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), self._floor)
+        return F.rms_norm(x, (self.shape.width,), self._unit_weight, self.shape.norm_eps)
 
 
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Apply rotary positions to `x` [..., hd], whose pairs lie side by side, in float32."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotation).flatten(-2).to(x.dtype)
+def rotate(x: Tensor, rotation: Tensor) -> None:
+    """Apply rotary positions in place to `x` [..., hd], whose pairs lie side by side, in float32."""
+    if x.dtype == torch.float32:
+        torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(rotation)
+    else:
+        pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+        x.copy_(torch.view_as_real(pairs * rotation).flatten(-2))
 
 
 def interleave_pairs(weight: Tensor, head_dim: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The codec's transformers: a sliding window over a ring of keys.
+"""The codec's transformers: causal, with a sliding window that is carried from chunk to chunk.
 
 Source: transformers' `MimiTransformerModel` (pre-norm LayerNorm, RoPE, GELU, layer scale).
 """
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csm_plugin.model.mimi.conv import Sizes
 from csm_plugin.model.mimi.stream import StreamState
 from csm_plugin.model.rows import Rows
 from csm_plugin.model.transformer import rotate
@@ -30,50 +31,43 @@ class WindowLayer:
 
 @dataclass(frozen=True, slots=True)
 class WindowTransformer:
-    """A causal transformer that looks back over `window` positions.
-
-    The ring holds `window + chunk - 1` positions, so that a chunk of up to `chunk` new ones never overwrites a key
-    that its first position may still see.
-    """
+    """A transformer in which a position sees itself and the `window - 1` before it."""
 
     name: str
     layers: list[WindowLayer]
     heads: int
     kv_heads: int
     window: int
-    chunk: int
     norm_eps: float
     rotation: Tensor  # complex64 [positions, hd / 2]
 
-    @property
-    def ring(self) -> int:
-        return self.window + self.chunk - 1
-
-    def state(self) -> dict[str, tuple[int, ...]]:
-        size = (self.kv_heads, self.ring, 2 * self.rotation.shape[1])
-        return {f"{self.name}.{i}.{part}": size for i in range(len(self.layers)) for part in ("keys", "values")}
+    def state(self) -> Sizes:
+        size = (self.window - 1, 2 * self.kv_heads, 2 * self.rotation.shape[1])
+        return {f"{self.name}.{index}": size for index in range(len(self.layers))}
 
     def __call__(self, x: Tensor, state: StreamState, rows: Rows) -> Tensor:
-        """Run the next chunk [B, T, D], T at most `chunk`, and advance the streams by T positions."""
-        batch, length, width = x.shape
+        """Run the next chunk [B, T, D] and advance the streams by T positions."""
+        length, width = x.shape[1:]
+        past = self.window - 1
         start = rows.take(state.position)[:, None]  # [B, 1]
         positions = start + torch.arange(length, device=x.device)  # [B, T]
-        slots = positions % self.ring
         rotation = self.rotation[positions].unsqueeze(2)  # [B, T, 1, hd / 2]
-        mask = self._mask(positions)
-        where = rows.index[:, None]
-        rotated_heads = self.heads + self.kv_heads
-        for i, layer in enumerate(self.layers):
-            keys, values = state.tensors[f"{self.name}.{i}.keys"], state.tensors[f"{self.name}.{i}.values"]
+        reach = torch.arange(past + length, device=x.device)
+        band = torch.ones(length, past + length, dtype=torch.bool, device=x.device).tril(past).triu()
+        mask = (band & (reach >= past - start)[:, None])[:, None]  # [B, 1, T, past + T]
+        rotated = self.heads + self.kv_heads
+        for index, layer in enumerate(self.layers):
             h = F.layer_norm(x, (width,), *layer.attention_norm, self.norm_eps)
-            qkv = F.linear(h, layer.qkv).view(batch, length, rotated_heads + self.kv_heads, -1)
-            qk = rotate(qkv[:, :, :rotated_heads], rotation)
-            keys[where, :, slots] = qk[:, :, self.heads :]
-            values[where, :, slots] = qkv[:, :, rotated_heads:]
+            qkv = F.linear(h, layer.qkv).unflatten(2, (rotated + self.kv_heads, -1))
+            rotate(qkv[:, :, :rotated], rotation)
+            name = f"{self.name}.{index}"
+            seen = torch.cat((state.take(name, rows), qkv[:, :, self.heads :]), dim=1)  # [B, past + T, 2 Hkv, hd]
+            state.carry(name, rows, seen[:, length:])
+            keys, values = seen.transpose(1, 2).split(self.kv_heads, dim=1)
             mixed = F.scaled_dot_product_attention(
-                qk[:, :, : self.heads].transpose(1, 2),
-                rows.take(keys),
-                rows.take(values),
+                qkv[:, :, : self.heads].transpose(1, 2),
+                keys,
+                values,
                 attn_mask=mask,
                 enable_gqa=self.heads != self.kv_heads,
             )
@@ -82,11 +76,3 @@ class WindowTransformer:
             x = x + F.linear(F.gelu(F.linear(h, layer.up)), layer.down)
         rows.put(state.position, positions[:, -1] + 1)
         return x
-
-    def _mask(self, positions: Tensor) -> Tensor:
-        """Return which ring slots each position sees: bool [B, 1, T, ring]."""
-        newest = positions[:, -1:]  # [B, 1]
-        slot = torch.arange(self.ring, device=positions.device)
-        held = newest - (newest - slot) % self.ring  # [B, ring], the position that each slot holds
-        held, query = held[:, None, :], positions[:, :, None]
-        return ((held >= 0) & (held <= query) & (held > query - self.window))[:, None]

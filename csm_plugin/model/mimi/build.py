@@ -10,14 +10,12 @@ from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.config import mimi_rotation
 from csm_plugin.model.mimi.attention import WindowLayer, WindowTransformer
 from csm_plugin.model.mimi.codec import Mimi, SeaNet
-from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit
+from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit, Upsample
 from csm_plugin.model.mimi.quantizer import ResidualQuantizer, SplitQuantizer
 from csm_plugin.model.transformer import interleave_pairs
 from csm_plugin.model.weights import WeightFiles
 
 MAX_FRAMES = 4_096  # of one stream: 5.5 minutes, more than any context holds
-ENCODE_FRAMES = 25
-DECODE_FRAMES = 8
 
 
 def build_mimi(files: WeightFiles, config: MimiConfig, device: torch.device, prefix: str = "codec_model.") -> Mimi:
@@ -43,16 +41,14 @@ class _Builder:
             raise CheckpointFormatError(f"the codec runs at {config.frame_rate} frames/s; 12.5 is supported")
         return Mimi(
             encoder=self.encoder(),
-            encoder_transformer=self.transformer("encoder_transformer", ENCODE_FRAMES * stride),
-            downsample=CausalConv("downsample", self.read("downsample.conv.weight"), None, stride),
+            encoder_transformer=self.transformer("encoder_transformer"),
+            downsample=CausalConv.of("downsample", self.read("downsample.conv.weight"), None, stride),
             quantizer=SplitQuantizer(
                 self.quantizer("semantic", config.num_semantic_quantizers),
                 self.quantizer("acoustic", config.num_quantizers - config.num_semantic_quantizers),
             ),
-            upsample=CausalConvTranspose(
-                "upsample", self.read("upsample.conv.weight"), None, stride, config.upsample_groups
-            ),
-            decoder_transformer=self.transformer("decoder_transformer", DECODE_FRAMES * stride),
+            upsample=Upsample.of("upsample", self.read("upsample.conv.weight", config.hidden_size, 1, 2 * stride)),
+            decoder_transformer=self.transformer("decoder_transformer"),
             decoder=self.decoder(),
             frame_samples=int(config.frame_size),
             device=self.device,
@@ -62,7 +58,7 @@ class _Builder:
         return self.files.get(self.prefix + name, shape or None).to(self.device, torch.float32)
 
     def conv(self, name: str, stride: int = 1, dilation: int = 1) -> CausalConv:
-        return CausalConv(name, self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias"), stride, dilation)
+        return CausalConv.of(name, self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias"), stride, dilation)
 
     def residual(self, name: str, dilation: int) -> ResidualUnit:
         return ResidualUnit(self.conv(f"{name}.block.1", dilation=dilation), self.conv(f"{name}.block.3"))
@@ -84,9 +80,8 @@ class _Builder:
         layers: list[CausalConv | CausalConvTranspose | ResidualUnit] = [self.conv("decoder.layers.0")]
         for ratio in config.upsampling_ratios:
             name = f"decoder.layers.{number + 1}"  # behind an ELU
-            layers.append(
-                CausalConvTranspose(name, self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias"), ratio)
-            )
+            weight, bias = self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias")
+            layers.append(CausalConvTranspose.of(name, weight, bias, ratio))
             number += 2
             for j in range(config.num_residual_layers):
                 layers.append(self.residual(f"decoder.layers.{number}", config.dilation_growth_rate**j))
@@ -94,7 +89,7 @@ class _Builder:
         layers.append(self.conv(f"decoder.layers.{number + 1}"))
         return SeaNet(layers)
 
-    def transformer(self, name: str, chunk: int) -> WindowTransformer:
+    def transformer(self, name: str) -> WindowTransformer:
         config = self.config
         positions = MAX_FRAMES * int(config.encodec_frame_rate / config.frame_rate)
         return WindowTransformer(
@@ -103,7 +98,6 @@ class _Builder:
             heads=config.num_attention_heads,
             kv_heads=config.num_key_value_heads,
             window=config.sliding_window,
-            chunk=chunk,
             norm_eps=config.norm_eps,
             rotation=mimi_rotation(config, positions).to(self.device),
         )

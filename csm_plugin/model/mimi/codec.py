@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csm_plugin.model.mimi.attention import WindowTransformer
-from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit
+from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit, Sizes, Upsample
 from csm_plugin.model.mimi.quantizer import SplitQuantizer
 from csm_plugin.model.mimi.stream import StreamState
 from csm_plugin.model.rows import Rows
@@ -19,7 +19,7 @@ from csm_plugin.model.rows import Rows
 class StreamLayer(Protocol):
     """A layer that continues a stream."""
 
-    def state(self) -> dict[str, tuple[int, ...]]: ...
+    def state(self) -> Sizes: ...
 
     def __call__(self, x: Tensor, state: StreamState, rows: Rows) -> Tensor: ...
 
@@ -30,7 +30,7 @@ class SeaNet:
 
     layers: list[CausalConv | CausalConvTranspose | ResidualUnit]
 
-    def state(self) -> dict[str, tuple[int, ...]]:
+    def state(self) -> Sizes:
         return {name: size for layer in self.layers for name, size in layer.state().items()}
 
     def __call__(self, x: Tensor, state: StreamState, rows: Rows) -> Tensor:
@@ -50,7 +50,7 @@ class Mimi:
     encoder_transformer: WindowTransformer
     downsample: CausalConv
     quantizer: SplitQuantizer
-    upsample: CausalConvTranspose
+    upsample: Upsample
     decoder_transformer: WindowTransformer
     decoder: SeaNet
     frame_samples: int
@@ -64,44 +64,32 @@ class Mimi:
         """Return fresh decoder streams."""
         return self._state((self.upsample, self.decoder_transformer, self.decoder), rows)
 
-    @property
-    def encode_frames(self) -> int:
-        """The most frames that one `encode` call takes."""
-        return self.encoder_transformer.chunk // self.downsample.stride
-
-    @property
-    def decode_frames(self) -> int:
-        """The most frames that one `decode` call takes."""
-        return self.decoder_transformer.chunk // self.upsample.stride
-
     def encode(self, pcm: Tensor, state: StreamState, rows: Rows) -> Tensor:
         """Encode the next whole frames of some streams.
 
         Args:
-            pcm: float32 [B, n * frame_samples], n at most `encode_frames`.
+            pcm: float32 [B, n * frame_samples].
 
         Returns:
             codes, int64 [B, n, codebooks].
         """
         fresh = rows.take(state.position) == 0
-        x = self.encoder(pcm[:, None], state, rows).transpose(1, 2)  # [B, 2n, D]
-        x = self.encoder_transformer(x, state, rows).transpose(1, 2)
-        x = self.downsample(x, state, rows, fresh)
-        return self.quantizer.encode(x.transpose(1, 2))
+        x = self.encoder(pcm[:, :, None], state, rows)  # [B, 2 n, D]
+        x = self.encoder_transformer(x, state, rows)
+        return self.quantizer.encode(self.downsample(x, state, rows, fresh))
 
     def decode(self, codes: Tensor, state: StreamState, rows: Rows) -> Tensor:
         """Decode the next frames of some streams.
 
         Args:
-            codes: int64 [B, n, codebooks], n at most `decode_frames`.
+            codes: int64 [B, n, codebooks].
 
         Returns:
             pcm, float32 [B, n * frame_samples].
         """
-        x = self.quantizer.decode(codes).transpose(1, 2)  # [B, D, n]
-        x = self.upsample(x, state, rows).transpose(1, 2)  # [B, 2n, D]
-        x = self.decoder_transformer(x, state, rows).transpose(1, 2)
-        return self.decoder(x, state, rows)[:, 0]
+        x = self.upsample(self.quantizer.decode(codes), state, rows)  # [B, 2 n, D]
+        x = self.decoder_transformer(x, state, rows)
+        return self.decoder(x, state, rows)[:, :, 0]
 
     def _state(self, layers: tuple[StreamLayer, ...], rows: int) -> StreamState:
         sizes = {name: size for layer in layers for name, size in layer.state().items()}
