@@ -11,6 +11,10 @@ SAMPLE_RATE_HZ = 24_000
 FRAME_SAMPLES = 1_920
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 
+TEXT = -1
+"""Marks the code columns of a text position, and the token column of a frame, in context positions
+(int32 [n, 1 + codebooks])."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

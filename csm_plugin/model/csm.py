@@ -18,9 +18,7 @@ from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.rows import Rows
 from csm_plugin.model.sampler import Draw, utterance_noise
 from csm_plugin.model.weights import WeightFiles
-from csm_plugin.settings import Sampling
-
-TEXT = -1  # in the code columns of a text position
+from csm_plugin.settings import TEXT, Sampling
 
 
 @dataclass(frozen=True, slots=True)

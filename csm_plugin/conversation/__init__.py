@@ -1,0 +1,18 @@
+"""What was said: segments, the ledger that holds them, the budget of a context, and voices."""
+
+from csm_plugin.conversation.budget import Budget, longest_utterance
+from csm_plugin.conversation.ledger import Ledger
+from csm_plugin.conversation.segment import Entry, Positions, Segment, text_positions
+from csm_plugin.conversation.voices import VoiceLibrary, VoicePrompt
+
+__all__ = [
+    "Budget",
+    "Entry",
+    "Ledger",
+    "Positions",
+    "Segment",
+    "VoiceLibrary",
+    "VoicePrompt",
+    "longest_utterance",
+    "text_positions",
+]

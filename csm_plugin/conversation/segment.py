@@ -1,0 +1,79 @@
+"""One stretch of speech by one speaker, as the model's context holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from csm_plugin.settings import FRAME_S, TEXT
+
+Codes = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.int32]
+"""Context positions [n, 1 + codebooks]: a token and `TEXT`s, or `TEXT` and the codes of a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a speaker said.
+
+    Args:
+        speaker: the speaker's number in this conversation.
+        text: the words, as the model read them.
+        codes: the sound, int32 [frames, codebooks].
+    """
+
+    speaker: int
+    text: str
+    codes: Codes
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return len(self.codes) * FRAME_S
+
+
+@dataclass(slots=True)
+class Entry:
+    """A segment in a ledger, open while it is spoken.
+
+    Args:
+        tokens: the text's tokens with begin and end, int32 [n].
+        lead: frames at the start that were generated but not delivered, because they were silent.
+    """
+
+    speaker: int
+    text: str
+    tokens: npt.NDArray[np.int32]
+    frames: list[Codes] = field(default_factory=list)  # each int32 [codebooks]
+    lead: int = 0
+
+    @property
+    def heard_frames(self) -> int:
+        """How many frames went to the listener."""
+        return max(0, len(self.frames) - self.lead)
+
+    @property
+    def length(self) -> int:
+        """Context positions of the closed segment: text, frames and the closing frame."""
+        return len(self.tokens) + len(self.frames) + 1
+
+    def segment(self, codebooks: int) -> Segment:
+        """Return what is held so far."""
+        codes = np.array(self.frames, dtype=np.int32).reshape(-1, codebooks)
+        return Segment(self.speaker, self.text, codes)
+
+    def positions(self, codebooks: int) -> Positions:
+        """Return the closed segment's context positions."""
+        closing = np.zeros((1, codebooks), dtype=np.int32)
+        frames = np.concatenate((np.array(self.frames, dtype=np.int32).reshape(-1, codebooks), closing))
+        audio = np.concatenate((np.full((len(frames), 1), TEXT, dtype=np.int32), frames), axis=1)
+        return np.concatenate((text_positions(self.tokens, codebooks), audio))
+
+
+def text_positions(tokens: npt.NDArray[np.int32], codebooks: int) -> Positions:
+    """Return the context positions of tokens."""
+    positions = np.full((len(tokens), 1 + codebooks), TEXT, dtype=np.int32)
+    positions[:, 0] = tokens
+    return positions

@@ -1,0 +1,94 @@
+"""Voice prompts: a text and its recording, which CSM continues in the same voice."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from csm_plugin.audio.files import read_audio
+from csm_plugin.audio.pcm import check_pcm, resample
+from csm_plugin.errors import AudioError, TextError, VoiceError
+from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.text.normalize import normalize
+
+MAX_PROMPT_S = 30.0
+VOICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VoicePrompt:
+    """A reference recording and what is said in it.
+
+    Args:
+        name: how logs and errors call it.
+        text: the words of the recording.
+        pcm: float32 [samples] in [-1, 1], mono, at most 30 s.
+        sample_rate: in Hz.
+
+    Raises:
+        VoiceError: the text has no words in it, or the recording cannot be used.
+    """
+
+    name: str
+    text: str
+    pcm: npt.NDArray[np.float32] = field(repr=False)
+    sample_rate: int = SAMPLE_RATE_HZ
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "text", normalize(self.text))
+            pcm = check_pcm(self.pcm, self.sample_rate, max_seconds=MAX_PROMPT_S)
+        except (TextError, AudioError) as error:
+            raise VoiceError(f"the voice prompt {self.name!r} cannot be used: {error}") from error
+        object.__setattr__(self, "pcm", resample(pcm, self.sample_rate, SAMPLE_RATE_HZ))
+        object.__setattr__(self, "sample_rate", SAMPLE_RATE_HZ)
+
+
+class VoiceLibrary:
+    """The voice prompts in some folders: `name.wav` beside `name.txt`. Read when first asked for. Thread-safe."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._folders = [folder for folder in folders if folder.is_dir()]
+        self._prompts: dict[str, VoicePrompt] = {}
+
+    @classmethod
+    def beside(cls, checkpoint: Path) -> VoiceLibrary:
+        """Return the voices of a checkpoint, and of the folder that `CSM_VOICES` names."""
+        own = os.environ.get("CSM_VOICES")
+        return cls([*([Path(own).expanduser()] if own else []), checkpoint / "voices"])
+
+    @property
+    def names(self) -> list[str]:
+        """The names that `get` knows."""
+        files = (path for folder in self._folders for path in folder.glob("*.wav"))
+        return sorted({p.stem for p in files if VOICE_NAME.fullmatch(p.stem) and p.with_suffix(".txt").is_file()})
+
+    def get(self, voice: str | VoicePrompt) -> VoicePrompt:
+        """Return a prompt by name; one that is passed comes back as it is.
+
+        Raises:
+            VoiceError: there is no such voice, or its files cannot be used.
+        """
+        if isinstance(voice, VoicePrompt):
+            return voice
+        if not isinstance(voice, str) or not VOICE_NAME.fullmatch(voice) or voice not in self.names:
+            known = ", ".join(self.names) or "none are installed"
+            given = repr(voice[:64]) if isinstance(voice, str) else f"of type {type(voice).__name__}"
+            raise VoiceError(f"there is no voice {given}; known voices: {known}. Or pass a VoicePrompt(name, text, pcm)")
+        if voice not in self._prompts:
+            self._prompts[voice] = self._read(voice)
+        return self._prompts[voice]
+
+    def _read(self, name: str) -> VoicePrompt:
+        path = next(f / f"{name}.wav" for f in self._folders if (f / f"{name}.wav").is_file())
+        try:
+            pcm, rate = read_audio(path, max_seconds=MAX_PROMPT_S)
+            text = path.with_suffix(".txt").read_text(encoding="utf-8")
+        except (AudioError, OSError, UnicodeDecodeError) as error:
+            raise VoiceError(f"the files of voice {name!r} cannot be read: {error}") from error
+        return VoicePrompt(name, text, pcm, rate)

@@ -1,0 +1,19 @@
+"""Requests in time: conversations, their utterances, the schedule, and the thread that owns the device."""
+
+from csm_plugin.conversation import Segment, VoicePrompt
+from csm_plugin.engine.conversation import Conversation, Turn
+from csm_plugin.engine.engine import Engine
+from csm_plugin.engine.scheduler import EngineStats
+from csm_plugin.engine.utterance import SpeechChunk, Utterance, Word
+
+__all__ = [
+    "Conversation",
+    "Engine",
+    "EngineStats",
+    "Segment",
+    "SpeechChunk",
+    "Turn",
+    "Utterance",
+    "VoicePrompt",
+    "Word",
+]

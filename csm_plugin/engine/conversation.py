@@ -1,0 +1,220 @@
+"""A conversation, as callers hold it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections.abc import Generator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from csm_plugin.audio.pcm import check_pcm, resample
+from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoicePrompt, longest_utterance
+from csm_plugin.engine.scheduler import Scheduler
+from csm_plugin.engine.session import ListenJob, Session, SpeakJob, VoiceJob
+from csm_plugin.engine.utterance import Utterance
+from csm_plugin.errors import SettingsError, TextError
+from csm_plugin.model.tokenizer import SegmentTokenizer
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from csm_plugin.text.normalize import check_text, is_speakable
+from csm_plugin.text.normalize import normalize as normalize_text
+
+
+class Turn:
+    """The other side's turn on its way into the context: `await` it, or `wait()` in a thread."""
+
+    def __init__(self, done: Future[None]) -> None:
+        self._done = done
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from asyncio.shield(asyncio.wrap_future(self._done)).__await__()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Block until the context has it.
+
+        Raises:
+            TimeoutError: it took longer than `timeout_s`.
+        """
+        self._done.result(timeout_s)
+
+
+class Conversation:
+    """What is said between a voice and its listeners. Safe from any thread; nothing here blocks.
+
+    Utterances are spoken one after the other and become context for the next, as does what the other side says. Use it
+    with `with` or `async with`, or `close()` it.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        tokenizer: SegmentTokenizer,
+        voices: VoiceLibrary,
+        *,
+        voice: str | VoicePrompt | None,
+        speaker: int,
+        sampling: Sampling | None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._tokenizer = tokenizer
+        self._voices = voices
+        self._voice: VoicePrompt | None = None
+        self._speaker = speaker
+        self._sampling = sampling or Sampling()
+        self._spoken = 0
+        tokenizer.encode("", speaker)
+        prompt = None if voice is None else voices.get(voice)
+        codebooks = scheduler.model.config.codebooks
+        self._session = Session(Ledger(codebooks, lambda text, speaker: tokenizer.encode(text, speaker)))
+        scheduler.open(self._session)
+        if prompt is not None:
+            self._set_voice(prompt)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What the context holds, oldest first, without the voice prompt; what was not heard is not in it."""
+        with self._session.lock:
+            return self._session.ledger.segments
+
+    @property
+    def speaker(self) -> int:
+        """The number under which it speaks."""
+        return self._speaker
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it samples unless `speak` says otherwise."""
+        return self._sampling
+
+    def speak(self, text: str, sampling: Sampling | None = None, normalize: bool = True) -> Utterance:
+        """Say something after everything that is being said; returns at once.
+
+        Args:
+            text: up to 4,096 characters; about 30 s of speech is the most that CSM speaks well in one piece.
+            sampling: instead of the conversation's own.
+            normalize: False hands the text to the tokenizer as it is.
+
+        Raises:
+            TextError: the text is not a string, empty, too long, or holds nothing that can be spoken.
+            ContextFullError: it cannot fit into the context beside the voice prompt.
+            EngineBusyError: every row speaks and the queue is full, or 64 utterances of this conversation wait.
+            EngineClosedError: the engine or the conversation was closed.
+        """
+        spoken = normalize_text(text) if normalize else check_text(text)
+        if not is_speakable(spoken):
+            raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
+        sampling = sampling or self._seeded()
+        entry = Entry(self._speaker, spoken, self._tokenizer.encode(spoken, self._speaker))
+        with self._session.lock:
+            pinned = self._session.ledger.prompt_length
+        self._scheduler.budget.check(pinned, len(entry.tokens))
+        seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
+        utterance = Utterance(spoken, on_cancel=lambda: scheduler.cancel(session, job), on_room=self._scheduler.wake)
+        job = SpeakJob(utterance, entry, sampling, seed, longest_utterance(spoken, sampling.max_seconds))
+        scheduler, session = self._scheduler, self._session
+        scheduler.submit(session, job)
+        self._spoken += 1
+        return utterance
+
+    def listen(
+        self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1
+    ) -> Turn:
+        """Add the other side's turn to the context, after what is being said.
+
+        Args:
+            text: what was said; may be empty where nobody knows.
+            pcm: its sound, float in [-1, 1] or int16, [samples], mono, at most 120 s.
+            sample_rate: in Hz.
+            speaker: the number of whoever spoke.
+
+        Returns:
+            awaitable: done when the context has it. Nothing needs to wait for that.
+
+        Raises:
+            AudioError: the sound cannot be used.
+            TextError: the text is not a string or too long.
+            EngineBusyError, EngineClosedError: as for `speak`.
+        """
+        sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
+        words = normalize_text(text) if not isinstance(text, str) or is_speakable(text) else ""
+        job = ListenJob(Entry(speaker, words, self._tokenizer.encode(words, speaker)), sound)
+        self._scheduler.submit(self._session, job)
+        return Turn(job.done)
+
+    def interrupt(self, heard_s: float | None = None) -> None:
+        """Stop speaking and keep only what was heard of the current turn. Never blocks.
+
+        Args:
+            heard_s: seconds of the turn's sound that were heard, from its first frame. None: all that was taken.
+
+        Raises:
+            SettingsError: `heard_s` is negative or not a number.
+        """
+        if heard_s is not None and (not isinstance(heard_s, int | float) or not 0 <= heard_s < math.inf):
+            raise SettingsError(f"heard_s is {heard_s!r}; it must be a number of seconds of at least 0, or None")
+        self._scheduler.interrupt(self._session, heard_s)
+
+    def configure(
+        self,
+        *,
+        voice: str | VoicePrompt | None | type[Ellipsis] = ...,  # type: ignore[valid-type]
+        speaker: int | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        """Change how it speaks from the next `speak` on; the conversation goes on.
+
+        Args:
+            voice: a name, a prompt, or None for no prompt.
+            speaker: a number from 0 to 99.
+            sampling: the new default.
+
+        Raises:
+            VoiceError, InputError: there is no such voice or speaker; nothing is changed.
+        """
+        prompt = self._voice if voice is ... else None if voice is None else self._voices.get(voice)
+        if speaker is not None:
+            self._tokenizer.encode("", speaker)
+        changed = prompt is not self._voice or (speaker is not None and speaker != self._speaker and prompt is not None)
+        self._speaker = self._speaker if speaker is None else speaker
+        self._sampling = sampling or self._sampling
+        if changed:
+            self._set_voice(prompt)
+
+    def close(self) -> None:
+        """Stop speaking and free the row. Never blocks."""
+        self._scheduler.close_session(self._session)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _set_voice(self, prompt: VoicePrompt | None) -> None:
+        self._voice = prompt
+        entry = None
+        if prompt is not None:
+            entry = Entry(self._speaker, prompt.text, self._tokenizer.encode(prompt.text, self._speaker))
+        self._scheduler.submit(self._session, VoiceJob(prompt, entry))
+
+    def _seeded(self) -> Sampling:
+        """Return the conversation's sampling, its seed advanced so that no two utterances share one."""
+        own = self._sampling
+        if own.seed is None or not self._spoken:
+            return own
+        return Sampling(own.temperature, own.top_k, own.seed + self._spoken, own.max_seconds, own.trim_silence)

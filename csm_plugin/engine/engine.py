@@ -1,0 +1,192 @@
+"""The speech engine: one model, one device thread, many conversations."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from loguru import logger
+
+from csm_plugin.conversation import VoiceLibrary, VoicePrompt
+from csm_plugin.engine.conversation import Conversation
+from csm_plugin.engine.scheduler import EngineStats, Scheduler
+from csm_plugin.errors import SettingsError
+from csm_plugin.model.checkpoint import find_checkpoint
+from csm_plugin.model.csm import CSM
+from csm_plugin.model.tokenizer import SegmentTokenizer
+from csm_plugin.model.weights import WeightFiles
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from csm_plugin.text.normalize import check_text
+from csm_plugin.text.sentences import split_sentences
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SMALL_PARAMETERS = 200_000_000
+CLOSE_TIMEOUT_S = 30.0
+
+
+class Engine:
+    """Speaks. Make one per process with `Engine.load` and share it; every method is safe from any thread."""
+
+    def __init__(self, model: CSM, tokenizer: SegmentTokenizer, voices: VoiceLibrary, name: str, max_queue: int) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._voices = voices
+        self._scheduler = Scheduler(model, max_queue)
+        self.model_name = name
+        self._thread = threading.Thread(target=self._scheduler.run, name=f"csm-device-{name}", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path = "csm-tiny",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_conversations: int = 8,
+        max_queue: int = 16,
+    ) -> Self:
+        """Load a model and start its device thread. Blocks for as long as loading takes.
+
+        Args:
+            model: a bundled name, a local folder, or a hub id, looked for in that order.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+            dtype: "auto" (float32 for small models on a CPU, bfloat16 otherwise), "float32", "bfloat16", "float16".
+            max_conversations: how many speak at the same time; each takes memory for its cache.
+            max_queue: how many more may wait.
+
+        Raises:
+            CheckpointError: the model cannot be found, fetched or read.
+            SettingsError: an argument is out of range, or there is no such device.
+        """
+        for name, value, least in (("max_conversations", max_conversations, 1), ("max_queue", max_queue, 0)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise SettingsError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        where = _device(device)
+        if dtype != "auto" and dtype not in DTYPES:
+            raise SettingsError(f"dtype is {dtype!r}; allowed are 'auto', {', '.join(map(repr, DTYPES))}")
+        folder = find_checkpoint(model)
+        kind = DTYPES[dtype] if dtype != "auto" else _auto_dtype(folder, where)
+        tokenizer = SegmentTokenizer(folder)
+        csm = CSM(folder, device=where, dtype=kind, rows=max_conversations)
+        name = model if isinstance(model, str) and "/" not in model else folder.name
+        logger.info(
+            "model loaded", model=str(name), device=str(where), dtype=str(kind).removeprefix("torch."),
+            rows=max_conversations, mb_per_row=round(csm.bytes_per_row / 2**20, 1),
+        )  # fmt: skip
+        return cls(csm, tokenizer, VoiceLibrary.beside(folder), str(name), max_queue)
+
+    @property
+    def sample_rate(self) -> int:
+        """Of everything that it speaks, in Hz."""
+        return SAMPLE_RATE_HZ
+
+    @property
+    def device(self) -> str:
+        """Where the model runs: "cpu", "cuda:0"."""
+        return str(self._model.device)
+
+    @property
+    def dtype(self) -> str:
+        """In what the backbone and depth decoder compute: "float32", "bfloat16"."""
+        return str(self._model.dtype).removeprefix("torch.")
+
+    @property
+    def max_conversations(self) -> int:
+        """How many conversations speak at the same time."""
+        return self._model.rows
+
+    @property
+    def bytes_per_conversation(self) -> int:
+        """Memory of one row: keys and values, codec state, noise."""
+        return self._model.bytes_per_row
+
+    @property
+    def voices(self) -> list[str]:
+        """The names that `voice` may be."""
+        return self._voices.names
+
+    def conversation(
+        self, voice: str | VoicePrompt | None = None, speaker: int = 0, sampling: Sampling | None = None
+    ) -> Conversation:
+        """Open a conversation. It takes a row only while it speaks; when idle its row may go to others.
+
+        Args:
+            voice: a name from `voices`, a `VoicePrompt`, or None for whatever voice the model picks.
+            speaker: the number under which it speaks, 0 to 99.
+            sampling: how it samples.
+
+        Raises:
+            VoiceError, InputError: there is no such voice or speaker.
+            EngineClosedError: the engine was closed.
+        """
+        return Conversation(
+            self._scheduler, self._tokenizer, self._voices, voice=voice, speaker=speaker, sampling=sampling
+        )
+
+    def synthesize(
+        self,
+        text: str,
+        voice: str | VoicePrompt | None = None,
+        speaker: int = 0,
+        sampling: Sampling | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Speak a text to its end and return the sound: float32 [samples] in [-1, 1], mono, 24 kHz. Blocks.
+
+        Long texts are spoken sentence by sentence in one conversation.
+
+        Raises:
+            What `Conversation.speak` raises, and GenerationError if the model fails.
+        """
+        with self.conversation(voice, speaker, sampling) as talk:
+            pieces = [chunk.pcm for part in _parts(text) for chunk in talk.speak(part)]
+        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
+
+    def stats(self) -> EngineStats:
+        """Return what the engine is doing."""
+        return self._scheduler.stats()
+
+    def close(self) -> None:
+        """Stop: what is being spoken ends with EngineClosedError. Waits for the device thread's current step."""
+        self._scheduler.close()
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+LONG_TEXT_CHARACTERS = 300
+
+
+def _parts(text: str) -> list[str]:
+    """Split a text that is too long for one utterance into sentences; a shorter one stays whole."""
+    return split_sentences(text) if len(check_text(text)) > LONG_TEXT_CHARACTERS else [text]
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        where = torch.device(device)
+        torch.empty(1, device=where)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise SettingsError(
+            f"device is {device!r}, which this machine cannot use ({str(error).splitlines()[0]}); "
+            "allowed are 'auto', 'cpu', and 'cuda' or 'cuda:N' where there is such a GPU"
+        ) from error
+    return where
+
+
+def _auto_dtype(folder: Path, device: torch.device) -> torch.dtype:
+    small = WeightFiles(folder).parameters() < SMALL_PARAMETERS
+    return torch.float32 if small and device.type == "cpu" else torch.bfloat16

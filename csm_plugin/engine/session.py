@@ -1,0 +1,131 @@
+"""What the engine keeps of one conversation: its ledger, the jobs that wait, and the row that it speaks from."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from csm_plugin.conversation import Entry, Ledger, VoicePrompt
+from csm_plugin.engine.ends import SilenceGate
+from csm_plugin.engine.slots import Slot
+from csm_plugin.engine.utterance import Utterance
+from csm_plugin.settings import Sampling
+
+
+@dataclass(slots=True, eq=False)
+class SpeakJob:
+    """An utterance that waits, is prepared, or is being spoken."""
+
+    utterance: Utterance
+    entry: Entry
+    sampling: Sampling
+    seed: int
+    max_frames: int
+    gate: SilenceGate = field(init=False)
+    launched: int = 0  # steps that were given to the device
+    made: int = 0  # frames that came back
+    unreleased: deque[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]] = field(default_factory=deque)
+    handed_over: int = 0  # frames that went to the utterance's buffer
+
+    def __post_init__(self) -> None:
+        self.gate = SilenceGate(trim=self.sampling.trim_silence)
+
+
+@dataclass(slots=True, eq=False)
+class ListenJob:
+    """The other side's turn, to be encoded and added to the context."""
+
+    entry: Entry
+    pcm: npt.NDArray[np.float32]
+    done: Future[None] = field(default_factory=Future)
+
+
+@dataclass(slots=True, eq=False)
+class VoiceJob:
+    """A voice prompt to put in front of the context; None takes it away."""
+
+    prompt: VoicePrompt | None
+    entry: Entry | None
+
+
+Job = SpeakJob | ListenJob | VoiceJob
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One conversation inside the engine.
+
+    `lock` guards the ledger and is held for moments only. `jobs`, `live` and `slot` belong to the scheduler.
+    """
+
+    ledger: Ledger
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    jobs: deque[Job] = field(default_factory=deque)
+    live: SpeakJob | None = None
+    slot: Slot | None = None
+    turn: list[SpeakJob] = field(default_factory=list)  # of the current turn, while unread sound of them may exist
+    voice: tuple[VoicePrompt, int] | None = None  # prompt and speaker in front of the context
+    stale: bool = False  # the row's cache may lag behind the ledger
+    closed: bool = False
+
+    def add_frame(self, job: SpeakJob, codes: npt.NDArray[np.int32]) -> bool:
+        """Append a frame to the ledger; False where the utterance was cancelled meanwhile."""
+        with self.lock:
+            if job.utterance.done:
+                return False
+            job.entry.frames.append(codes)
+            job.entry.lead = job.gate.lead
+            return True
+
+    def drop_unheard(self, job: SpeakJob) -> None:
+        """Keep only what the reader took of an utterance."""
+        with self.lock:
+            self._drop_unheard(job)
+
+    def end_turn(self, heard_s: float | None) -> list[SpeakJob]:
+        """Cut the current turn down to what was heard and begin the next; return the jobs whose sound is unread."""
+        with self.lock:
+            unread = [job for job in self.turn if not job.utterance.exhausted]
+            live = next((job.entry for job in self.turn if not job.utterance.done), None)
+            if heard_s is None:
+                for job in unread:
+                    self._drop_unheard(job)
+            self.ledger.cut_turn(heard_s, live)
+            self.turn.clear()
+            self.stale = True
+            return unread
+
+    def begin(self, job: SpeakJob) -> None:
+        """Add an utterance to the current turn."""
+        with self.lock:
+            self.turn = [earlier for earlier in self.turn if not earlier.utterance.exhausted]
+            self.turn.append(job)
+            self.ledger.append(job.entry)
+
+    def finish(self, job: SpeakJob) -> None:
+        """Cut an utterance that ended down to what is delivered of it."""
+        with self.lock:
+            entry = job.entry
+            del entry.frames[entry.lead + job.gate.released :]
+            if not entry.heard_frames:
+                self.ledger.remove(entry)
+            self.stale = True
+
+    def listen(self, entry: Entry) -> None:
+        """Add the other side's turn; what was spoken before it is settled."""
+        with self.lock:
+            self.ledger.append(entry)
+            self.ledger.begin_turn()
+            self.turn.clear()
+            self.stale = True
+
+    def _drop_unheard(self, job: SpeakJob) -> None:
+        taken = min(job.utterance.taken_frames, job.entry.heard_frames)
+        if not self.ledger.cut(job.entry, taken, ended=job.utterance.finish_reason == "end"):
+            self.ledger.remove(job.entry)
+        self.stale = True

@@ -1,0 +1,113 @@
+"""The rows of the model's static state, and what each row's cache holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from csm_plugin.conversation import Positions
+from csm_plugin.model.csm import CSM
+
+MAX_SNAPSHOTS = 8
+
+
+class Slot:
+    """One row: which positions its cache holds, in order.
+
+    Args:
+        row: its number.
+        positions: how many it can hold.
+        codebooks: codes a frame.
+    """
+
+    def __init__(self, row: int, positions: int, codebooks: int) -> None:
+        self.row = row
+        self.owner: Any = None
+        self.last_used = 0
+        self.held = np.empty((positions, 1 + codebooks), dtype=np.int32)
+        self.length = 0
+
+    def shared_with(self, target: Positions) -> int:
+        """Return how many positions of `target` the cache already holds, from the start."""
+        count = min(self.length, len(target))
+        different = (self.held[:count] != target[:count]).any(axis=1)
+        return int(different.argmax()) if different.any() else count
+
+    def write(self, start: int, positions: Positions) -> None:
+        """Note that the cache now holds `positions` behind its first `start`, and nothing after them."""
+        self.length = start + len(positions)
+        self.held[start : self.length] = positions
+
+
+class Slots:
+    """All rows. Rows are handed out lowest first; an idle conversation's row is taken when none is free.
+
+    For the device thread only.
+    """
+
+    def __init__(self, model: CSM) -> None:
+        self._model = model
+        self._all = [Slot(row, model.positions, model.config.codebooks) for row in range(model.rows)]
+        self._clock = itertools.count(1)
+        self._snapshots: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def claim(self, owner: Any, *, steal: bool) -> Slot | None:
+        """Return a row for `owner`: a free one, else, if `steal`, that of the conversation that was idle longest."""
+        free = [slot for slot in self._all if slot.owner is None]
+        idle = [slot for slot in self._all if slot.owner is not None and slot.owner.live is None] if steal else []
+        if free:
+            slot = free[0]
+        elif idle:
+            slot = min(idle, key=lambda slot: slot.last_used)
+            slot.owner.slot = None
+            slot.owner.stale = True
+        else:
+            return None
+        slot.owner = owner
+        owner.slot = slot
+        self.touch(slot)
+        return slot
+
+    def release(self, slot: Slot) -> None:
+        """Give a row back; its cache is forgotten."""
+        slot.owner.slot = None
+        slot.owner = None
+        slot.length = 0
+
+    def touch(self, slot: Slot) -> None:
+        """Note that a row was used just now."""
+        slot.last_used = next(self._clock)
+
+    def forget(self, slot: Slot) -> None:
+        """Erase a row's cache after a numeric failure."""
+        self._model.clear(slot.row)
+        slot.length = 0
+
+    def advance(self, slot: Slot, target: Positions, pinned: int, key: Hashable, limit: int) -> bool:
+        """Bring a row's cache closer to `target` by at most `limit` positions; tell whether it is there.
+
+        Args:
+            pinned: how many of the first positions are the voice prompt.
+            key: names the prompt; its cache is computed once and copied to other rows.
+        """
+        start = slot.shared_with(target)
+        if start < pinned and key in self._snapshots:
+            snapshot, length = self._snapshots[key]
+            self._model.restore(slot.row, snapshot)
+            slot.write(0, target[:length])
+            self._snapshots.move_to_end(key)
+            start = length
+        slot.length = start
+        chunk = target[start : start + limit]
+        if len(chunk):
+            self._model.prefill(slot.row, start, chunk)
+            slot.write(start, chunk)
+        if pinned and slot.length >= pinned and key not in self._snapshots:
+            self._snapshots[key] = (self._model.snapshot(slot.row, pinned), pinned)
+            while len(self._snapshots) > MAX_SNAPSHOTS:
+                self._snapshots.popitem(last=False)
+        return slot.length == len(target)

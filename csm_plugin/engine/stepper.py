@@ -1,0 +1,66 @@
+"""Gives steps to the device and fetches their results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from csm_plugin.model.csm import CSM, Frames
+from csm_plugin.model.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One frame of each row of a step, on the host, in the order in which the rows were given."""
+
+    codes: npt.NDArray[np.int32]  # [B, codebooks]
+    pcm: npt.NDArray[np.float32]  # [B, 1920]
+    finite: npt.NDArray[np.bool_]  # [B]
+
+
+class PendingStep:
+    """A step whose results are on their way to the host."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._tensors = [_to_host(t) for t in (frames.codes, frames.pcm, frames.finite)]
+        self._arrived = None
+        if frames.codes.is_cuda:
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def wait(self) -> StepResult:
+        """Return the results; waits for the device."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        codes, pcm, finite = (t.numpy() for t in self._tensors)
+        return StepResult(codes.astype(np.int32), np.clip(pcm, -1, 1), finite)
+
+
+class Stepper:
+    """Steps a model's rows. On a CPU attention reads exactly what is valid, on a GPU shapes are fixed."""
+
+    def __init__(self, model: CSM) -> None:
+        self._model = model
+        self._rows: Rows | None = None
+
+    @property
+    def lag(self) -> int:
+        """How many steps to launch ahead of reading: the GPU works on one while the host handles the last."""
+        return 1 if self._model.device.type == "cuda" else 0
+
+    def launch(self, rows: list[int], lengths: list[int], ranks: int) -> PendingStep:
+        """Launch the next frame of `rows`, whose caches hold `lengths` positions."""
+        if self._rows is None or self._rows.numbers != rows:
+            self._rows = Rows(rows, self._model.device)
+        return PendingStep(self._model.step(self._rows, ranks, lengths))
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    if not tensor.is_cuda:
+        return tensor
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return host.copy_(tensor, non_blocking=True)
