@@ -217,21 +217,22 @@ class Scheduler:
     def _step(self, sessions: list[Session]) -> bool:
         """Launch one frame of every live row whose reader keeps up, and handle the results that are due."""
         batch: list[tuple[Session, SpeakJob]] = []
+        worked = False
         for session in sessions:
             job = session.live
             if job is None:
                 continue
             if job.utterance.done:
                 self._retire(session, job)
+                worked = True
             elif job.launched < job.max_frames and not job.utterance.full:
                 batch.append((session, job))
-        launched = bool(batch)
-        if launched:
+        if batch:
             self._launch(batch)
-        while len(self._in_flight) > (self._stepper.lag if launched else 0):
+        while len(self._in_flight) > (self._stepper.lag if batch else 0):
             self._handle(*self._in_flight.popleft())
-            launched = True
-        return launched
+            worked = True
+        return worked or bool(batch)
 
     def _launch(self, batch: list[tuple[Session, SpeakJob]]) -> None:
         batch.sort(key=lambda pair: _slot(pair[0]).row)
@@ -324,13 +325,15 @@ class Scheduler:
         if slot is None:
             return False
         with session.lock:
+            session.stale = False
             if self.budget.is_full(session.ledger.length):
                 dropped = session.ledger.evict(self.budget.keep(session.ledger.prompt_length))
                 logger.debug("dropped old segments from a full context", segments=dropped)
             target = session.ledger.positions()
             pinned = session.ledger.prompt_length
         limit = BACKGROUND_CHUNK if busy else PREFILL_CHUNK
-        session.stale = not self._slots.advance(slot, target, pinned, session.voice, limit)
+        if not self._slots.advance(slot, target, pinned, session.voice, limit):
+            session.stale = True
         return True
 
     def _take_in(self, session: Session, job: ListenJob | VoiceJob, frames: int) -> bool:

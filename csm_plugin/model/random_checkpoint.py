@@ -40,9 +40,9 @@ SIZES: dict[str, dict[str, Any]] = {
     },
     "small": {
         "codebooks": 12,
-        "codes": 2048,
-        "backbone": (3, 256, 4, 2, 1024),
-        "depth": (3, 128, 4, 2, 512),
+        "codes": 1024,
+        "backbone": (3, 128, 4, 2, 256),
+        "depth": (2, 64, 2, 1, 128),
         "codec": {"hidden_size": 128, "num_filters": 16, "upsample_groups": 128, "num_hidden_layers": 2,
                   "intermediate_size": 512, "num_attention_heads": 4, "num_key_value_heads": 4, "sliding_window": 100},
     },
@@ -156,4 +156,6 @@ def _spread(model: CsmForConditionalGeneration) -> None:
             tensor.normal_(0, 0.5)
         elif name.endswith(("lm_head.weight", "codebooks_head.weight")):
             tensor.normal_(0, 0.2)
+        elif name.endswith(("_proj.weight", "fc1.weight", "fc2.weight")):
+            tensor.normal_(0, tensor.shape[1] ** -0.5)
     model.codec_model.decoder.decoder_seanet.layers[-1].conv.weight.mul_(0.01)  # quiet noise

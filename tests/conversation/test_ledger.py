@@ -1,0 +1,117 @@
+"""The ledger alone: no model, no threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from csm_plugin.conversation import Entry, Ledger
+from csm_plugin.conversation.heard import heard_text
+from csm_plugin.settings import TEXT
+
+CODEBOOKS = 4
+
+
+def tokenize(text: str, speaker: int) -> np.ndarray:
+    return np.array([1, speaker, *(ord(c) for c in text), 2], dtype=np.int32)
+
+
+def entry(text: str, frames: int, lead: int = 0, speaker: int = 0) -> Entry:
+    codes = [np.full(CODEBOOKS, 10 + number, dtype=np.int32) for number in range(frames)]
+    return Entry(speaker, text, tokenize(text, speaker), codes, lead)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger(CODEBOOKS, tokenize)
+
+
+def test_a_segment_is_its_text_its_frames_and_a_closing_frame_of_zeros(ledger: Ledger) -> None:
+    ledger.append(entry("hi", 2))
+    positions = ledger.positions()
+    assert positions[:, 0].tolist() == [1, 0, ord("h"), ord("i"), 2, TEXT, TEXT, TEXT]
+    assert (positions[:5, 1:] == TEXT).all()
+    assert positions[5:, 1].tolist() == [10, 11, 0]
+    assert ledger.length == len(positions)
+
+
+def test_an_empty_ledger_has_no_positions(ledger: Ledger) -> None:
+    assert ledger.positions().shape == (0, 1 + CODEBOOKS)
+
+
+def test_the_voice_prompt_comes_first_and_is_no_segment(ledger: Ledger) -> None:
+    ledger.append(entry("hi", 2))
+    ledger.set_prompt(entry("voice", 3))
+    assert ledger.positions()[:7, 0].tolist() == [1, 0, *map(ord, "voice")]
+    assert ledger.prompt_length == 2 + 5 + 1 + 3 + 1
+    assert [segment.text for segment in ledger.segments] == ["hi"]
+    ledger.set_prompt(None)
+    assert ledger.prompt_length == 0
+
+
+def test_a_cut_counts_from_the_first_delivered_frame_over_the_whole_turn(ledger: Ledger) -> None:
+    ledger.append(entry("before", 5))
+    ledger.begin_turn()
+    ledger.append(entry("one two", 10, lead=3))
+    ledger.append(entry("three four", 10))
+    ledger.append(entry("five six", 10))
+    ledger.cut_turn(heard_s=12 * 0.08, live=None)
+    assert [(s.text, len(s.codes)) for s in ledger.segments] == [("before", 5), ("one two", 10), ("three", 5)]
+
+
+def test_a_cut_turn_is_over(ledger: Ledger) -> None:
+    ledger.append(entry("one two", 10))
+    ledger.cut_turn(heard_s=0.8, live=None)
+    ledger.append(entry("three", 10))
+    ledger.cut_turn(heard_s=0, live=None)
+    assert [segment.text for segment in ledger.segments] == ["one two"]
+
+
+def test_a_cut_text_is_tokenized_again(ledger: Ledger) -> None:
+    ledger.append(entry("one two", 10))
+    ledger.cut_turn(heard_s=0.4, live=None)
+    assert ledger.positions()[:6, 0].tolist() == tokenize("one", 0).tolist()
+
+
+def test_sound_without_a_word_leaves_nothing(ledger: Ledger) -> None:
+    ledger.append(entry("extraordinary", 20))
+    ledger.cut_turn(heard_s=0.08, live=None)
+    assert ledger.segments == ()
+
+
+def test_eviction_takes_the_oldest_and_spares_prompt_and_last(ledger: Ledger) -> None:
+    ledger.set_prompt(entry("voice", 3))
+    for text in ("a", "b", "c", "d"):
+        ledger.append(entry(text, 10))
+    assert ledger.evict(keep=ledger.length - 1) == 1
+    assert [segment.text for segment in ledger.segments] == ["b", "c", "d"]
+    assert ledger.evict(keep=0) == 2
+    assert [segment.text for segment in ledger.segments] == ["d"]
+    assert ledger.evict(keep=0, spare_last=False) == 1
+    assert ledger.length == ledger.prompt_length
+
+
+def test_eviction_keeps_track_of_the_current_turn(ledger: Ledger) -> None:
+    ledger.append(entry("old", 10))
+    ledger.begin_turn()
+    ledger.append(entry("new one", 10))
+    ledger.append(entry("new two", 10))
+    ledger.evict(keep=ledger.length - 1)
+    ledger.cut_turn(heard_s=0.8, live=None)
+    assert [segment.text for segment in ledger.segments] == ["new one"]
+
+
+@pytest.mark.parametrize(
+    ("heard_s", "spoken_s", "expected"),
+    [
+        (0.0, 2.0, ""),
+        (2.0, 2.0, "one two three four"),
+        (9.0, 2.0, "one two three four"),
+        (1.0, 2.0, "one two"),
+        (0.2, 2.0, "one"),
+        (0.5, None, "one two"),
+        (99.0, None, "one two three four"),
+    ],
+)
+def test_words_are_heard_in_proportion_to_time(heard_s: float, spoken_s: float | None, expected: str) -> None:
+    assert heard_text("one two three four", heard_s, spoken_s) == expected
