@@ -3,7 +3,7 @@
 from csm_plugin.conversation import Segment, VoicePrompt
 from csm_plugin.engine.conversation import Conversation, Turn
 from csm_plugin.engine.engine import Engine
-from csm_plugin.engine.scheduler import EngineStats
+from csm_plugin.engine.registry import EngineStats
 from csm_plugin.engine.utterance import SpeechChunk, Utterance, Word
 
 __all__ = [

@@ -71,7 +71,7 @@ class Conversation:
         prompt = None if voice is None else voices.get(voice)
         codebooks = scheduler.model.config.codebooks
         self._session = Session(Ledger(codebooks, lambda text, speaker: tokenizer.encode(text, speaker)))
-        scheduler.open(self._session)
+        scheduler.registry.open(self._session)
         if prompt is not None:
             self._set_voice(prompt)
 
@@ -108,16 +108,16 @@ class Conversation:
         spoken = normalize_text(text) if normalize else check_text(text)
         if not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
+        scheduler, session = self._scheduler, self._session
         sampling = sampling or self._seeded()
         entry = Entry(self._speaker, spoken, self._tokenizer.encode(spoken, self._speaker))
-        with self._session.lock:
-            pinned = self._session.ledger.prompt_length
-        self._scheduler.budget.check(pinned, len(entry.tokens))
+        with session.lock:
+            pinned = session.ledger.prompt_length
+        scheduler.budget.check(pinned, len(entry.tokens))
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
-        utterance = Utterance(spoken, on_cancel=lambda: scheduler.cancel(session, job), on_room=self._scheduler.wake)
+        utterance = Utterance(spoken, on_cancel=lambda: scheduler.cancel(session, job), on_room=scheduler.registry.wake)
         job = SpeakJob(utterance, entry, sampling, seed, longest_utterance(spoken, sampling.max_seconds))
-        scheduler, session = self._scheduler, self._session
-        scheduler.submit(session, job)
+        scheduler.registry.submit(session, job)
         self._spoken += 1
         return utterance
 
@@ -143,7 +143,7 @@ class Conversation:
         sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
         words = normalize_text(text) if not isinstance(text, str) or is_speakable(text) else ""
         job = ListenJob(Entry(speaker, words, self._tokenizer.encode(words, speaker)), sound)
-        self._scheduler.submit(self._session, job)
+        self._scheduler.registry.submit(self._session, job)
         return Turn(job.done)
 
     def interrupt(self, heard_s: float | None = None) -> None:
@@ -210,7 +210,7 @@ class Conversation:
         entry = None
         if prompt is not None:
             entry = Entry(self._speaker, prompt.text, self._tokenizer.encode(prompt.text, self._speaker))
-        self._scheduler.submit(self._session, VoiceJob(prompt, entry))
+        self._scheduler.registry.submit(self._session, VoiceJob(prompt, entry))
 
     def _seeded(self) -> Sampling:
         """Return the conversation's sampling, its seed advanced so that no two utterances share one."""

@@ -14,7 +14,8 @@ from loguru import logger
 
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.engine.conversation import Conversation
-from csm_plugin.engine.scheduler import EngineStats, Scheduler
+from csm_plugin.engine.registry import EngineStats
+from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.errors import SettingsError
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.csm import CSM
@@ -149,11 +150,11 @@ class Engine:
 
     def stats(self) -> EngineStats:
         """Return what the engine is doing."""
-        return self._scheduler.stats()
+        return self._scheduler.registry.stats()
 
     def close(self) -> None:
         """Stop: what is being spoken ends with EngineClosedError. Waits for the device thread's current step."""
-        self._scheduler.close()
+        self._scheduler.registry.close("the engine was closed")
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation import Entry, Ledger, VoicePrompt
+from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.ends import SilenceGate
 from csm_plugin.engine.slots import Slot
 from csm_plugin.engine.utterance import Utterance
@@ -122,6 +123,15 @@ class Session:
             self.ledger.append(entry)
             self.ledger.begin_turn()
             self.turn.clear()
+            self.stale = True
+
+    def set_voice(self, job: VoiceJob, codes: list[Codes]) -> None:
+        """Put a voice prompt in front of the context."""
+        with self.lock:
+            if job.entry is not None:
+                job.entry.frames = codes
+            self.ledger.set_prompt(job.entry)
+            self.voice = None if job.prompt is None or job.entry is None else (job.prompt, job.entry.speaker)
             self.stale = True
 
     def _drop_unheard(self, job: SpeakJob) -> None:

@@ -44,7 +44,7 @@ class EditedSteps:
     """Changes the results of an engine's steps: `edit(step number, result)` before the scheduler sees them."""
 
     def __init__(self, engine: Engine, edit: Any) -> None:
-        stepper = engine._scheduler._stepper
+        stepper = engine._scheduler.speaking.stepper
         self._launch = stepper.launch
         self._edit = edit
         self.steps = 0

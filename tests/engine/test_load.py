@@ -169,7 +169,7 @@ def test_a_row_whose_numbers_fail_gets_a_typed_error_and_the_others_go_on(engine
 
 
 def test_a_failing_step_ends_what_was_spoken_and_the_engine_goes_on(engine: Engine) -> None:
-    launch = engine._scheduler._stepper.launch
+    launch = engine._scheduler.speaking.stepper.launch
     failures = iter([True] * 3)
 
     def fail(rows: list[int], lengths: list[int], ranks: int):  # type: ignore[no-untyped-def]
@@ -177,7 +177,7 @@ def test_a_failing_step_ends_what_was_spoken_and_the_engine_goes_on(engine: Engi
             raise MemoryError("out of memory")
         return launch(rows, lengths, ranks)
 
-    engine._scheduler._stepper.launch = fail  # type: ignore[method-assign]
+    engine._scheduler.speaking.stepper.launch = fail  # type: ignore[method-assign]
     with engine.conversation() as talk:
         for _ in range(3):
             with pytest.raises(GenerationError, match="MemoryError"):

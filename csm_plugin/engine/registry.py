@@ -1,0 +1,174 @@
+"""The open conversations and what they wait for: the part of the engine that every thread touches."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from csm_plugin.engine.session import Job, Session, SpeakJob
+from csm_plugin.errors import EngineBusyError, EngineClosedError
+
+MAX_JOBS = 64
+"""Utterances and turns that one conversation may have waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What the engine is doing.
+
+    Args:
+        live_rows: rows that speak.
+        free_rows: rows that could speak.
+        queued: conversations that wait for a row.
+        frames_stepped: frames made since the start, over all rows.
+        conversations: open conversations.
+    """
+
+    live_rows: int
+    free_rows: int
+    queued: int
+    frames_stepped: int
+    conversations: int
+
+
+class Registry:
+    """Open conversations, admission, and the bell that wakes the device thread. Safe from any thread.
+
+    Args:
+        rows: how many conversations speak at the same time.
+        max_queue: how many more may wait.
+    """
+
+    def __init__(self, rows: int, max_queue: int) -> None:
+        self._rows = rows
+        self._max_queue = max_queue
+        self._changed = threading.Condition()
+        self._sessions: list[Session] = []
+        self._awake = False
+        self._closed: str | None = None
+        self.frames_stepped = 0
+
+    def open(self, session: Session) -> None:
+        """Take a conversation in.
+
+        Raises:
+            EngineClosedError: the engine was closed.
+        """
+        with self._changed:
+            self._check_open()
+            self._sessions.append(session)
+
+    def submit(self, session: Session, job: Job) -> None:
+        """Queue a job of a conversation.
+
+        Raises:
+            EngineBusyError: no row and no place in the queue, or too many jobs of this conversation wait.
+            EngineClosedError: the engine or the conversation was closed.
+        """
+        with self._changed:
+            self._check_open()
+            if session.closed:
+                raise EngineClosedError("the conversation is closed; open a new one with engine.conversation()")
+            if len(session.jobs) >= MAX_JOBS:
+                raise EngineBusyError(
+                    f"{MAX_JOBS} utterances of this conversation are waiting; take their sound or interrupt() it", 1.0
+                )
+            if isinstance(job, SpeakJob) and not _wants_row(session):
+                self._admit()
+            session.jobs.append(job)
+            self.wake()
+
+    def withdraw(self, session: Session, job: SpeakJob) -> None:
+        """Take a job out of its queue if it still waits there."""
+        with self._changed:
+            if job in session.jobs:
+                session.jobs.remove(job)
+            self.wake()
+
+    def withdraw_all(self, session: Session, *, close: bool = False) -> list[SpeakJob]:
+        """Take all utterances of a conversation out of its queue; return them and the live one."""
+        with self._changed:
+            session.closed = session.closed or close
+            waiting = [job for job in session.jobs if isinstance(job, SpeakJob)]
+            session.jobs = deque(job for job in session.jobs if not isinstance(job, SpeakJob))
+            self.wake()
+            return waiting + ([session.live] if session.live is not None else [])
+
+    def go_live(self, session: Session, job: SpeakJob) -> bool:
+        """Move the first job of a conversation from its queue to its row; False if it was withdrawn meanwhile."""
+        with self._changed:
+            if not session.jobs or session.jobs[0] is not job:
+                return False
+            session.jobs.popleft()
+            session.live = job
+            return True
+
+    def retire(self, session: Session) -> None:
+        """A conversation's utterance is over."""
+        with self._changed:
+            session.live = None
+            session.stale = True
+
+    def take_head(self, session: Session) -> Job | None:
+        """Take the first job out of a conversation's queue."""
+        with self._changed:
+            return session.jobs.popleft() if session.jobs else None
+
+    def remove(self, session: Session) -> None:
+        """Forget a conversation."""
+        with self._changed:
+            self._sessions.remove(session)
+
+    def wake(self) -> None:
+        """Tell the device thread that something changed."""
+        with self._changed:
+            self._awake = True
+            self._changed.notify()
+
+    def wait(self) -> list[Session] | None:
+        """Wait for the bell; return the open conversations, None once the engine closes."""
+        with self._changed:
+            while not self._awake:
+                self._changed.wait()
+            self._awake = False
+            return None if self._closed is not None else list(self._sessions)
+
+    def close(self, reason: str) -> None:
+        """Take nothing in any more."""
+        with self._changed:
+            self._closed = self._closed or reason
+            self.wake()
+
+    def abandon(self) -> list[Job]:
+        """Forget all conversations and return their jobs."""
+        with self._changed:
+            jobs: list[Job] = [job for s in self._sessions for job in (*s.jobs, *([s.live] if s.live else []))]
+            self._sessions.clear()
+            return jobs
+
+    def stats(self) -> EngineStats:
+        """Return what is going on."""
+        with self._changed:
+            live = sum(session.live is not None for session in self._sessions)
+            wanting = sum(_wants_row(session) for session in self._sessions)
+            return EngineStats(live, self._rows - live, wanting - live, self.frames_stepped, len(self._sessions))
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise EngineClosedError(f"{self._closed}; load a new engine with Engine.load()")
+
+    def _admit(self) -> None:
+        """Refuse one more conversation that wants a row where rows and queue are full. The lock is held."""
+        wanting = sum(_wants_row(session) for session in self._sessions)
+        if wanting >= self._rows + self._max_queue:
+            waiting = wanting - self._rows
+            raise EngineBusyError(
+                f"all {self._rows} rows speak and {waiting} conversations wait, which is the most; try again "
+                "later, or load the engine with more max_conversations or max_queue",
+                retry_after_s=1.0 + waiting / self._rows,
+            )
+
+
+def _wants_row(session: Session) -> bool:
+    return session.live is not None or any(isinstance(job, SpeakJob) for job in session.jobs)

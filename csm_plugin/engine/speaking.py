@@ -1,0 +1,199 @@
+"""Live rows: begin utterances, step them together, hand out their frames."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from loguru import logger
+
+from csm_plugin.conversation import Budget, Positions, text_positions
+from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
+from csm_plugin.engine.registry import Registry
+from csm_plugin.engine.session import Session, SpeakJob
+from csm_plugin.engine.slots import Slot, Slots
+from csm_plugin.engine.stepper import PendingStep, Stepper
+from csm_plugin.engine.utterance import FinishReason
+from csm_plugin.errors import CSMError, GenerationError
+from csm_plugin.model.csm import CSM
+from csm_plugin.settings import TEXT
+
+PREFILL_CHUNK = 256
+
+Batch = list[tuple[Session, SpeakJob]]
+
+
+class Speaking:
+    """Speaks the utterances that conversations have waiting. For the device thread only."""
+
+    def __init__(self, model: CSM, registry: Registry, slots: Slots, budget: Budget) -> None:
+        self._model = model
+        self._registry = registry
+        self._slots = slots
+        self._budget = budget
+        self._in_flight: deque[tuple[Batch, PendingStep]] = deque()
+        self.stepper = Stepper(model)
+
+    def begin(self, session: Session) -> bool:
+        """Prefill the next chunk of a conversation's first waiting utterance, which goes live when that is complete.
+
+        Returns:
+            whether there was anything to do.
+        """
+        job = session.jobs[0] if session.jobs else None
+        if session.live is not None or not isinstance(job, SpeakJob):
+            return False
+        slot = session.slot or self._slots.claim(session, steal=True)
+        if slot is None:
+            return False
+        with session.lock:
+            frames = self._make_room(session, len(job.entry.tokens), job.max_frames)
+            text = text_positions(job.entry.tokens, self._model.config.codebooks)
+            target: Positions = np.concatenate((session.ledger.positions(), text))
+            pinned = session.ledger.prompt_length
+        self._slots.touch(slot)
+        complete = self._slots.advance(slot, target[:-1], pinned, session.voice, PREFILL_CHUNK)
+        if complete and self._registry.go_live(session, job):
+            job.max_frames = frames
+            session.begin(job)
+            slot.held[slot.length] = target[-1]
+            self._model.begin(slot.row, slot.length, target[-1:], job.sampling, job.seed, frames)
+        return True
+
+    def step(self, sessions: list[Session]) -> bool:
+        """Launch one frame of every live row whose reader keeps up, and handle the results that are due.
+
+        Returns:
+            whether there was anything to do.
+        """
+        batch: Batch = []
+        worked = False
+        for session in sessions:
+            job = session.live
+            if job is None:
+                continue
+            if job.utterance.done:
+                self._retire(session)
+                worked = True
+            elif job.launched < job.max_frames and not job.utterance.full:
+                batch.append((session, job))
+        if batch:
+            self._launch(batch)
+        while len(self._in_flight) > (self.stepper.lag if batch else 0):
+            self._handle(*self._in_flight.popleft())
+            worked = True
+        return worked or bool(batch)
+
+    def drop(self, session: Session) -> None:
+        """Let go of what a closed conversation held."""
+        if session.live is not None:
+            self._retire(session)
+        if session.slot is not None:
+            self._slots.release(session.slot)
+
+    def _make_room(self, session: Session, tokens: int, wanted: int) -> int:
+        """Evict old segments where an utterance needs their place; return how many frames it may have."""
+        ledger, budget = session.ledger, self._budget
+        if budget.room(ledger.length, tokens, wanted) < wanted:
+            keep = budget.positions - tokens - 1
+            ledger.evict(min(budget.keep(ledger.prompt_length), keep - wanted))
+            ledger.evict(keep - MIN_SPEECH_FRAMES, spare_last=False)
+        return budget.room(ledger.length, tokens, wanted)
+
+    def _launch(self, batch: Batch) -> None:
+        batch.sort(key=lambda pair: _slot(pair[0]).row)
+        slots = [_slot(session) for session, _ in batch]
+        jobs = [job for _, job in batch]
+        lengths = [slot.length + job.launched - job.made for slot, job in zip(slots, jobs, strict=True)]
+        ranks = max(1 if job.sampling.temperature == 0 else job.sampling.top_k for job in jobs)
+        try:
+            pending = self.stepper.launch([slot.row for slot in slots], lengths, ranks)
+        except Exception as error:
+            self._fail_batch(batch, error)
+            return
+        for job in jobs:
+            job.launched += 1
+        self._in_flight.append((batch, pending))
+
+    def _handle(self, batch: Batch, pending: PendingStep) -> None:
+        """Hand the frames of one step to their utterances."""
+        try:
+            result = pending.wait()
+        except Exception as error:
+            self._fail_batch(batch, error)
+            return
+        self._registry.frames_stepped += len(batch)
+        for (session, job), codes, pcm, finite in zip(batch, result.codes, result.pcm, result.finite, strict=True):
+            if session.live is not job:
+                continue  # it ended while this step was under way
+            slot = _slot(session)
+            slot.length += 1
+            job.made += 1
+            if not finite:
+                self._fail(session, job, FloatingPointError("the model's output was not finite"))
+            elif not codes[:-1].any():  # as transformers tests it: the last codebook does not count
+                self._end(session, job, "end")
+            else:
+                if slot.length < len(slot.held):
+                    slot.held[slot.length, 0] = TEXT
+                    slot.held[slot.length, 1:] = codes
+                self._deliver(session, job, codes, pcm)
+
+    def _deliver(self, session: Session, job: SpeakJob, codes: np.ndarray, pcm: np.ndarray) -> None:
+        job.gate.push(pcm)
+        if not session.add_frame(job, codes):
+            self._retire(session)  # it was cancelled while this step was under way
+            return
+        if job.made > job.gate.lead:
+            job.unreleased.append((codes, pcm))
+        self._release(job)
+        if job.made >= job.max_frames:
+            self._end(session, job, "length")
+
+    def _release(self, job: SpeakJob) -> None:
+        ready = job.gate.released - job.handed_over
+        if ready:
+            job.handed_over += ready
+            job.utterance.deliver([job.unreleased.popleft() for _ in range(ready)])
+
+    def _end(self, session: Session, job: SpeakJob, reason: FinishReason) -> None:
+        job.gate.finish()
+        self._release(job)
+        session.finish(job)
+        job.utterance.finish(reason)
+        self._retire(session)
+
+    def _retire(self, session: Session) -> None:
+        """Make a row idle; its cache stays for the next utterance."""
+        slot = _slot(session)
+        self._model.end(slot.row)
+        self._slots.touch(slot)
+        self._registry.retire(session)
+
+    def _fail_batch(self, batch: Batch, error: Exception) -> None:
+        logger.opt(exception=error).error("a step failed; its utterances end with an error", rows=len(batch))
+        for session, job in batch:
+            self._fail(session, job, error)
+
+    def _fail(self, session: Session, job: SpeakJob, error: Exception) -> None:
+        """Fail the utterance that a row speaks; what was delivered of it stays in the context."""
+        if session.live is job:
+            session.finish(job)
+            job.utterance.finish("error", typed(error))
+            self._retire(session)
+            self._slots.forget(_slot(session))
+
+
+def typed(error: Exception) -> CSMError:
+    """Return an error of ours for whatever went wrong."""
+    if isinstance(error, CSMError):
+        return error
+    failure = GenerationError(f"the model failed ({type(error).__name__}); speak the text again")
+    failure.__cause__ = error
+    return failure
+
+
+def _slot(session: Session) -> Slot:
+    if session.slot is None:
+        raise RuntimeError("a live conversation has no row")
+    return session.slot
