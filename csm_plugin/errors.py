@@ -15,7 +15,8 @@ CSMError
 ├── EngineClosedError            the engine, or the conversation, was closed
 └── GenerationError              the model failed while speaking; `__cause__` tells
 
-A message says what was wrong, what was given, what is allowed and what to do. It never holds spoken text, audio or keys.
+A message says what was wrong, what was given, what is allowed and what to do. It never holds spoken text, audio or
+keys.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ class VoiceLibrary:
         if not isinstance(voice, str) or not VOICE_NAME.fullmatch(voice) or voice not in self.names:
             known = ", ".join(self.names) or "none are installed"
             given = repr(voice[:64]) if isinstance(voice, str) else f"of type {type(voice).__name__}"
-            raise VoiceError(f"there is no voice {given}; known voices: {known}. Or pass a VoicePrompt(name, text, pcm)")
+            raise VoiceError(
+                f"there is no voice {given}; known voices: {known}. Or pass a VoicePrompt(name, text, pcm)"
+            )
         if voice not in self._prompts:
             self._prompts[voice] = self._read(voice)
         return self._prompts[voice]

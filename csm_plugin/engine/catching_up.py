@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import numpy as np
+import numpy.typing as npt
 from loguru import logger
 
 from csm_plugin.conversation import Budget, VoicePrompt
@@ -91,7 +93,7 @@ class CatchingUp:
         self._voices.move_to_end(prompt)
         return list(self._voices[prompt])
 
-    def _encode(self, job: Job, pcm: Codes, frames: int) -> list[Codes] | None:
+    def _encode(self, job: Job, pcm: npt.NDArray[np.float32], frames: int) -> list[Codes] | None:
         """Encode the next frames of a job's sound; return all of its codes once they are complete."""
         if job not in self._encodings:
             self._encodings[job] = Encoding(self._model.mimi, pcm)

@@ -7,10 +7,9 @@ import math
 import secrets
 from collections.abc import Generator
 from concurrent.futures import Future
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
@@ -82,6 +81,11 @@ class Conversation:
             return self._session.ledger.segments
 
     @property
+    def voice(self) -> str | None:
+        """The name of its voice prompt, None without one."""
+        return None if self._voice is None else self._voice.name
+
+    @property
     def speaker(self) -> int:
         """The number under which it speaks."""
         return self._speaker
@@ -121,9 +125,7 @@ class Conversation:
         self._spoken += 1
         return utterance
 
-    def listen(
-        self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1
-    ) -> Turn:
+    def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1) -> Turn:
         """Add the other side's turn to the context, after what is being said.
 
         Args:
@@ -162,7 +164,7 @@ class Conversation:
     def configure(
         self,
         *,
-        voice: str | VoicePrompt | None | type[Ellipsis] = ...,  # type: ignore[valid-type]
+        voice: str | VoicePrompt | EllipsisType | None = ...,
         speaker: int | None = None,
         sampling: Sampling | None = None,
     ) -> None:
@@ -176,7 +178,9 @@ class Conversation:
         Raises:
             VoiceError, InputError: there is no such voice or speaker; nothing is changed.
         """
-        prompt = self._voice if voice is ... else None if voice is None else self._voices.get(voice)
+        prompt = self._voice
+        if not isinstance(voice, EllipsisType):
+            prompt = None if voice is None else self._voices.get(voice)
         if speaker is not None:
             self._tokenizer.encode("", speaker)
         changed = prompt is not self._voice or (speaker is not None and speaker != self._speaker and prompt is not None)

@@ -33,7 +33,9 @@ CLOSE_TIMEOUT_S = 30.0
 class Engine:
     """Speaks. Make one per process with `Engine.load` and share it; every method is safe from any thread."""
 
-    def __init__(self, model: CSM, tokenizer: SegmentTokenizer, voices: VoiceLibrary, name: str, max_queue: int) -> None:
+    def __init__(
+        self, model: CSM, tokenizer: SegmentTokenizer, voices: VoiceLibrary, name: str, max_queue: int
+    ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._voices = voices

@@ -35,5 +35,5 @@ def test_an_utterance_gets_what_is_left() -> None:
 
 def test_a_text_that_never_fits_is_refused() -> None:
     Budget(100).check(pinned=50, tokens=36)
-    with pytest.raises(ContextFullError, match="37 tokens .* room for 36"):
+    with pytest.raises(ContextFullError, match=r"37 tokens .* room for 36"):
         Budget(100).check(pinned=50, tokens=37)
