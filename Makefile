@@ -1,0 +1,61 @@
+# Each target sets up what it needs: .venv with the pinned versions, and Debian's packages for the tests.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := agents,dev,server,train
+DEBIAN := chromium flite1-dev libflite1
+PINS := $(shell cat pyproject.toml constraints.txt Makefile | sha256sum | cut -c1-16)
+INSTALLED := $(VENV)/.installed-$(PINS)
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+MARKS := $(if $(SLOW),,-m "not slow")
+TESTS ?=
+
+.PHONY: help agent test check bench debian
+
+help:
+	@echo "make agent   talk with the voice agent: starts it and prints its page's address"
+	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
+	@echo "make check   lint, format, types, layers"
+	@echo "make bench   run the benchmarks"
+
+agent: $(INSTALLED)
+	$(BIN)/python -m agents.webrtc
+
+test: $(INSTALLED) debian
+	$(BIN)/python -m pytest $(MARKS) $(TESTS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+# torch goes first and by itself, so that it is the build that this machine's pip is set up for.
+$(INSTALLED):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' -c constraints.txt
+	rm -f $(VENV)/.installed-*
+	touch $@
+
+# Chromium opens the agent's page in a test; flite speaks for the tests of the training.
+debian:
+	@missing=""; \
+	if command -v dpkg-query >/dev/null; then \
+		for name in $(DEBIAN); do \
+			dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$name"; \
+		done; \
+	fi; \
+	if test -z "$$missing"; then exit 0; fi; \
+	root=""; if test "$$(id -u)" != 0; then root="sudo -n"; fi; \
+	echo "installing$$missing"; \
+	{ $$root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$root apt-get install -y -qq$$missing >/dev/null; } || \
+		echo "some tests need these Debian packages and will be skipped or fail: apt-get install$$missing" >&2
