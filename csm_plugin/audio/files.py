@@ -1,0 +1,141 @@
+"""Sound files, by libsndfile: any format it knows in, 16-bit WAV out."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from loguru import logger
+
+from csm_plugin.audio.pcm import MAX_AUDIO_S, Pcm, check_pcm, check_sample_rate, to_int16
+from csm_plugin.errors import AudioError
+
+_UNKNOWN_BYTES = 0xFFFF_FFFF
+
+
+def read_audio(path: str | Path, *, max_seconds: float = MAX_AUDIO_S) -> tuple[Pcm, int]:
+    """Read a sound file (WAV, FLAC, Ogg, MP3, …). Blocks; safe from any thread.
+
+    Args:
+        path: a file. More than one channel is mixed down to their mean.
+        max_seconds: the longest recording allowed; checked before the samples are read.
+
+    Returns:
+        float32 [samples] in [-1, 1], and the file's sample rate in Hz.
+
+    Raises:
+        AudioError: there is no such file, it is not sound or is damaged, or it is too long or of an unusable rate.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise AudioError(f"there is no file {source}; give the path of a sound file (WAV, FLAC, Ogg or MP3)")
+    try:
+        with soundfile.SoundFile(source) as sound:
+            rate = check_sample_rate(sound.samplerate)
+            seconds = sound.frames / rate
+            if seconds > max_seconds:
+                raise AudioError(f"{source} is {seconds:.1f} s long; at most {max_seconds:g} s are allowed: cut it")
+            channels: npt.NDArray[np.float32] = sound.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(
+            f"{source} cannot be read as sound ({error}); it must be an undamaged WAV, FLAC, Ogg or MP3 file"
+        ) from error
+    if channels.shape[1] > 1:
+        logger.debug("mixing down to mono", file=str(source), channels=channels.shape[1])
+    return check_pcm(channels.mean(axis=1), rate, max_seconds=max_seconds), rate
+
+
+class WavWriter:
+    """A 16-bit mono WAV file that grows as sound is made, and appears under its name when it is closed.
+
+    Leaving the `with` block keeps what was written, also after an error or Ctrl-C; with nothing written there is no
+    file. For one thread.
+
+    Args:
+        path: the file to write; an existing one is replaced at the end.
+        sample_rate: in Hz.
+
+    Raises:
+        AudioError: the file cannot be written there, or the rate is out of range.
+    """
+
+    def __init__(self, path: str | Path, sample_rate: int) -> None:
+        self.path = Path(path)
+        self.samples = 0
+        self._rate = check_sample_rate(sample_rate)
+        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        if self.path.is_dir():
+            raise AudioError(f"{self.path} is a folder; give the name of the WAV file to write")
+        try:
+            self._file: Any = soundfile.SoundFile(
+                self._part, "w", samplerate=self._rate, channels=1, subtype="PCM_16", format="WAV"
+            )
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise AudioError(
+                f"cannot write {self.path} ({error}); give a name in a folder that exists and can be written to"
+            ) from error
+
+    @property
+    def seconds(self) -> float:
+        """How much sound was written."""
+        return self.samples / self._rate
+
+    def write(self, pcm: Pcm | npt.NDArray[np.int16]) -> None:
+        """Append sound: float32 [samples] in [-1, 1], or int16 [samples].
+
+        Raises:
+            AudioError: the disk is full or gone.
+        """
+        samples = pcm if pcm.dtype == np.int16 else to_int16(pcm.astype(np.float32, copy=False))
+        try:
+            self._file.write(samples)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise AudioError(f"cannot write {self.path} ({error}); is the disk full?") from error
+        self.samples += len(samples)
+
+    def close(self) -> None:
+        """Finish the file and give it its name; again is harmless."""
+        if self._file.closed:
+            return
+        self._file.close()
+        if self.samples:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def write_wav(path: str | Path, pcm: Pcm | npt.NDArray[np.int16], sample_rate: int) -> None:
+    """Write a whole recording as a 16-bit mono WAV file, under a temporary name until it is complete.
+
+    Args:
+        pcm: float32 [samples] in [-1, 1], or int16 [samples].
+        sample_rate: in Hz.
+
+    Raises:
+        AudioError: not such an array, or the file cannot be written there.
+    """
+    check_pcm(pcm, sample_rate, max_seconds=float("inf"))
+    with WavWriter(path, sample_rate) as wav:
+        wav.write(pcm)
+
+
+def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
+    """Give the 44 bytes before 16-bit mono samples; without `samples`, of a stream whose end is not known."""
+    data_bytes = _UNKNOWN_BYTES if samples is None else samples * 2
+    riff_bytes = _UNKNOWN_BYTES if samples is None else data_bytes + 36
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE") + form + struct.pack("<4sI", b"data", data_bytes)
