@@ -1,0 +1,9 @@
+"""`python -m csm_plugin.cli` is `csm`."""
+
+from __future__ import annotations
+
+import sys
+
+from csm_plugin.cli.command import main
+
+sys.exit(main())
