@@ -126,7 +126,7 @@ def _config(size: dict[str, Any], tokenizer: PreTrainedTokenizerFast, tied: bool
             "vocab_size": codes + 3,
             "backbone_hidden_size": size["backbone"][1],
             "max_position_embeddings": codebooks + 1,
-            "rope_parameters": dict(DEPTH_ROPE),
+            "rope_parameters": DEPTH_ROPE | {"original_max_position_embeddings": min(16, codebooks)},
             **_sizes(size["depth"]),
         },
         codec_config={
@@ -150,7 +150,7 @@ def _sizes(numbers: tuple[int, int, int, int, int]) -> dict[str, int]:
 def _spread(model: CsmForConditionalGeneration) -> None:
     """Make what the initialisation leaves at zero or nearly so matter, so that parity tests see every weight."""
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if name.endswith("embed_sum") or name.endswith("_layer_scale.scale"):
+        if name.endswith(("embed_sum", "_layer_scale.scale")):
             tensor.normal_(0, 0.3)
         elif "embed" in name and tensor.is_floating_point():
             tensor.normal_(0, 0.5)

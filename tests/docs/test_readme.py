@@ -1,0 +1,44 @@
+"""The README's examples run as they stand."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from csm_plugin.cli import main
+from csm_plugin.model import checkpoint
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def small_csm_tiny(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `csm-tiny` be a checkpoint that loads in no time, and write files to a folder of the test's own."""
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    (bundled / "csm-tiny").symlink_to(tiny_checkpoint)
+    monkeypatch.setattr(checkpoint, "BUNDLED", bundled)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("source", blocks("python"), ids=lambda source: source.splitlines()[1][:40])
+def test_a_python_example_runs(source: str) -> None:
+    names: dict[str, object] = {}
+    exec(compile(source, "README.md", "exec"), names)
+    engine = names["engine"]
+    engine.close()  # type: ignore[attr-defined]
+
+
+def test_the_command_line_examples_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("csm ")]
+    assert len(commands) == 2
+    for command in commands:
+        assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().out
+    assert (tmp_path / "hello.wav").stat().st_size > 1_000
