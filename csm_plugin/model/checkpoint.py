@@ -43,7 +43,7 @@ def find_checkpoint(model: str | Path) -> Path:
     if isinstance(model, str) and model in bundled_models():
         return BUNDLED / model
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if str(model) and folder.is_dir():
         return folder
     if folder.is_file():
         raise CheckpointNotFound(f"{folder} is a file; pass the folder that holds config.json and model.safetensors")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from csm_plugin.engine import Engine
-from csm_plugin.errors import EngineBusyError, GenerationError
+from csm_plugin.errors import EngineBusyError, EngineClosedError, GenerationError
 from csm_plugin.settings import FRAME_SAMPLES, Sampling
 from tests.engine.helpers import GREEDY, TWENTY_FRAMES, EditedSteps, codes_of, spoken
 
@@ -223,3 +223,21 @@ async def test_the_event_loop_is_never_blocked(engine: Engine) -> None:
     watcher.cancel()
     print(f"event-loop lag: p99 {np.percentile(lags, 99) * 1000:.1f} ms of {len(lags)}")
     assert np.percentile(lags, 50) < 0.05
+
+
+def test_when_the_device_thread_dies_everyone_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    talk = engine.conversation()
+    reader = iter(talk.speak(LONG_TEXT, ENDLESS))
+    next(reader)
+
+    def die(sessions: object) -> bool:
+        raise SystemError("the driver is gone")
+
+    engine._scheduler._round = die  # type: ignore[method-assign, assignment]
+    engine._scheduler.registry.wake()
+    with pytest.raises(EngineClosedError):
+        for _ in reader:
+            pass
+    with pytest.raises(EngineClosedError, match="SystemError"):
+        talk.speak("More.")
