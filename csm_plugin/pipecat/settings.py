@@ -1,0 +1,121 @@
+"""What can be set about the voice in a pipeline, before it starts and while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+from pipecat.services.settings import TTSSettings
+from pipecat.utils.types import NOT_GIVEN, NotGiven, is_given
+
+from csm_plugin.errors import SettingsError, VoiceError
+from csm_plugin.settings import Sampling
+
+MAX_SPEAKER = 99
+
+
+@dataclass
+class CSMTTSSettings(TTSSettings):
+    """Settings of `CSMTTSService`; each may be changed at run time with a `TTSUpdateSettingsFrame`.
+
+    A change takes effect with the next sentence and keeps the conversation.
+
+    Parameters:
+        voice: name of a voice of the engine (`engine.voices`), or None for the model's own.
+        language: kept for Pipecat, which splits text by it; the model takes none.
+        model: for reading only; the engine decides it.
+        speaker: the number under which it speaks, 0 to 99.
+        temperature: 0 (greedy) to 2.
+        top_k: how many of the likeliest codes may be drawn, at least 1.
+        seed: makes every sentence repeatable; None draws anew.
+    """
+
+    speaker: int | NotGiven = field(default_factory=lambda: NOT_GIVEN)
+    temperature: float | NotGiven = field(default_factory=lambda: NOT_GIVEN)
+    top_k: int | NotGiven = field(default_factory=lambda: NOT_GIVEN)
+    seed: int | NotGiven | None = field(default_factory=lambda: NOT_GIVEN)
+
+
+def complete(given: TTSSettings | None) -> CSMTTSSettings:
+    """Every setting with a value: what was given, defaults for the rest.
+
+    Raises:
+        SettingsError: a setting is unknown or out of range.
+    """
+    default = Sampling()
+    settings = CSMTTSSettings(
+        model=None,
+        voice=None,
+        language=None,
+        speaker=0,
+        temperature=default.temperature,
+        top_k=default.top_k,
+        seed=default.seed,
+    )
+    if given is not None:
+        check_known(given)
+        settings.apply_update(given)
+    check_speaker(settings)
+    sampling_of(settings)
+    return settings
+
+
+def check_change(current: CSMTTSSettings, delta: TTSSettings, *, voices: Sequence[str] | None) -> None:
+    """Check a change before it is applied.
+
+    Args:
+        current: the settings that are in force.
+        delta: what is to change.
+        voices: the engine's voices, None while they are not known.
+
+    Raises:
+        SettingsError: a setting is unknown, out of range, or cannot be changed.
+        VoiceError: the engine has no such voice.
+    """
+    check_known(delta)
+    wanted = current.copy()
+    wanted.apply_update(delta)
+    if wanted.model != current.model:
+        raise SettingsError(
+            f"model is {wanted.model!r}; a running service keeps {current.model!r}: start another for it"
+        )
+    check_speaker(wanted)
+    sampling_of(wanted)
+    if voices is not None:
+        check_voice(wanted.voice, voices)
+
+
+def check_known(settings: TTSSettings) -> None:
+    """Raise SettingsError if `settings` names something that this service doesn't have."""
+    unknown = [name for name in settings.given_fields() if name not in _NAMES]
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {', '.join(sorted(unknown))}; CSMTTSService.Settings has {', '.join(sorted(_NAMES))}"
+        )
+
+
+def check_speaker(settings: CSMTTSSettings) -> None:
+    """Raise SettingsError if the speaker is no whole number from 0 to 99."""
+    speaker = settings.speaker
+    if not isinstance(speaker, int) or isinstance(speaker, bool) or not 0 <= speaker <= MAX_SPEAKER:
+        raise SettingsError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKER}")
+
+
+def check_voice(voice: object, voices: Sequence[str]) -> None:
+    """Raise VoiceError if there is a voice and it is none of `voices`."""
+    if voice is not None and voice not in voices:
+        known = ", ".join(voices) or "none besides the model's own (voice=None)"
+        raise VoiceError(f"voice is {voice!r}; this engine has: {known}")
+
+
+def sampling_of(settings: CSMTTSSettings) -> Sampling:
+    """The settings' part that concerns sampling.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+    given = {name: value for name in ("temperature", "top_k", "seed") if is_given(value := getattr(settings, name))}
+    return Sampling(**given)
+
+
+_NAMES = frozenset(f.name for f in fields(CSMTTSSettings)) - {"extra"}

@@ -1,0 +1,125 @@
+"""What can be set, when it takes effect, and what a wrong setting costs."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame, TTSUpdateSettingsFrame
+from pipecat.services.settings import TTSSettings
+from pipecat.services.tts_service import TextAggregationMode
+
+from csm_plugin.errors import CheckpointNotFound, SettingsError, VoiceError
+from csm_plugin.pipecat import CSMTTSService, engines, load_shared_engine
+from csm_plugin.settings import Sampling
+from tests.pipecat.harness import running
+from tests.scripted_engine import Script, ScriptedEngine
+
+Settings = CSMTTSService.Settings
+
+
+async def test_settings_reach_the_engine() -> None:
+    engine = ScriptedEngine(lambda text: Script(frames=1))
+    service = CSMTTSService(engine=engine, settings=Settings(voice="ann", speaker=2, temperature=0.5, top_k=7, seed=3))
+    async with running(service) as session:
+        await session.send(TTSSpeakFrame("Hello."))
+    segment = engine.segments[0]
+    assert (segment.voice, segment.speaker) == ("ann", 2)
+    assert segment.sampling == Sampling(temperature=0.5, top_k=7, seed=3)
+
+
+async def test_settings_change_with_the_next_sentence_and_keep_the_conversation() -> None:
+    engine = ScriptedEngine(lambda text: Script(frames=1))
+    service = CSMTTSService(engine=engine, settings=Settings(voice="ann", speaker=1))
+    async with running(service) as session:
+        before = service.conversation
+        await session.send(TTSSpeakFrame("Before."))
+        await session.send(TTSUpdateSettingsFrame(delta=Settings(voice="bob", temperature=0.0)))
+        await session.send(TTSSpeakFrame("After."))
+    assert service.conversation is before
+    assert [(s.text, s.voice, s.speaker) for s in before.segments] == [("Before.", "ann", 1), ("After.", "bob", 1)]
+    assert [s.sampling.temperature for s in before.segments] == [Sampling().temperature, 0.0]
+
+
+WRONG: list[tuple[TTSSettings, type[Exception], str]] = [
+    (Settings(voice="nobody"), VoiceError, "ann, bob"),
+    (Settings(temperature=9.0), SettingsError, "from 0"),
+    (Settings(top_k=0), SettingsError, "at least 1"),
+    (Settings(seed=-1), SettingsError, "seed"),
+    (Settings(speaker=-1), SettingsError, "speaker"),
+    (Settings(speaker=100), SettingsError, "to 99"),
+    (Settings(extra={"pitch": 2}), SettingsError, "pitch"),
+]
+
+
+@pytest.mark.parametrize(("settings", "error", "says"), WRONG)
+async def test_a_wrong_setting_is_refused_by_the_constructor(
+    settings: TTSSettings, error: type[Exception], says: str
+) -> None:
+    engine = ScriptedEngine()
+    with pytest.raises(error, match=says):
+        CSMTTSService(engine=engine, settings=settings)
+    assert engine.conversations == []
+
+
+@pytest.mark.parametrize(("settings", "error", "says"), [*WRONG, (Settings(model="other"), SettingsError, "model")])
+async def test_a_wrong_setting_at_run_time_is_reported_and_changes_nothing(
+    settings: TTSSettings, error: type[Exception], says: str
+) -> None:
+    engine = ScriptedEngine(lambda text: Script(frames=1))
+    service = CSMTTSService(engine=engine, settings=Settings(voice="ann"))
+    before = service.settings.copy()
+    async with running(service) as session:
+        await session.send(TTSUpdateSettingsFrame(delta=settings), TTSSpeakFrame("Hello."))
+        await session.until(lambda: session.of(TTSAudioRawFrame))
+    assert [type(frame.exception) for frame in session.errors] == [error]
+    assert says in session.errors[0].error
+    assert service.settings == before
+    assert engine.segments[0].voice == "ann"
+
+
+@pytest.mark.parametrize("wrong", [{"sample_rate": 16_000}, {"text_aggregation_mode": TextAggregationMode.TOKEN}])
+async def test_options_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        CSMTTSService(engine=ScriptedEngine(), **wrong)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of the models that were loaded, in order; scripted engines instead of models."""
+    names: list[str] = []
+
+    class Engine:
+        @staticmethod
+        def load(model: str) -> ScriptedEngine:
+            names.append(model)
+            if model == "missing":
+                raise CheckpointNotFound("no checkpoint named 'missing'")
+            return ScriptedEngine(lambda text: Script(frames=2))
+
+    module = types.ModuleType("csm_plugin.engine")
+    module.Engine = Engine  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "csm_plugin.engine", module)
+    monkeypatch.setattr(engines, "_engines", {})
+    yield names
+
+
+async def test_a_model_named_by_several_services_is_loaded_once(loads: list[str]) -> None:
+    one, two = CSMTTSService(engine="a-model"), CSMTTSService(engine="a-model")
+    async with running(one) as first, running(two) as second:
+        await first.send(TTSSpeakFrame("Hello."))
+        await second.send(TTSSpeakFrame("Hello."))
+    assert loads == ["a-model"]
+    assert one.conversation is not two.conversation
+    assert len(first.of(TTSAudioRawFrame)) == len(second.of(TTSAudioRawFrame)) == 2
+    assert await load_shared_engine("a-model") is await load_shared_engine("a-model")
+
+
+async def test_a_model_that_failed_to_load_is_tried_again(loads: list[str]) -> None:
+    for _ in range(2):
+        with pytest.raises(CheckpointNotFound):
+            await load_shared_engine("missing")
+    assert loads == ["missing", "missing"]
