@@ -1,0 +1,1 @@
+"""Runnable voice agents that speak with CSM."""

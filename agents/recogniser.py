@@ -1,0 +1,76 @@
+"""Speech recognition on this machine, without a network: Moonshine's tiny English model, which its wheel carries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+from loguru import logger
+from moonshine_voice import ModelArch, get_model_path
+from moonshine_voice.transcriber import Transcriber
+from pipecat.frames.frames import Frame, TranscriptionFrame
+from pipecat.services.settings import STTSettings
+from pipecat.services.stt_service import SegmentedSTTService
+from pipecat.transcriptions.language import Language
+from pipecat.utils.time import time_now_iso8601
+
+RECOGNISER_RATE_HZ = 16_000
+LATENCY_S = 1.0
+
+# Moonshine's library has no promise about threads: one thread of the process recognises for all sessions.
+_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser")
+
+
+class MoonshineRecogniser(SegmentedSTTService):
+    """Recognises each stretch of speech that voice activity detection finds; all sessions share one model."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            sample_rate=RECOGNISER_RATE_HZ,
+            ttfs_p99_latency=LATENCY_S,
+            settings=STTSettings(model="moonshine-tiny-en", language=Language.EN),
+        )
+
+    @property
+    def wants_wav_segments(self) -> bool:
+        """False: the model reads plain samples."""
+        return False
+
+    def can_generate_metrics(self) -> bool:
+        """True: processing time is reported."""
+        return True
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame, None]:
+        """Recognise one stretch of speech, off the event loop.
+
+        Args:
+            audio: int16 samples, mono, 16 kHz.
+
+        Yields:
+            One `TranscriptionFrame`, or nothing if no words were recognised.
+        """
+        await self.start_processing_metrics()
+        text = await asyncio.get_running_loop().run_in_executor(_thread, _recognise, audio)
+        await self.stop_processing_metrics()
+        logger.debug(f"{self}: recognised [{text}]")
+        if text:
+            yield TranscriptionFrame(text, self._user_id, time_now_iso8601(), Language.EN)
+
+
+async def load_recogniser() -> None:
+    """Load the model now, off the event loop, so that the first session doesn't wait for it."""
+    await asyncio.get_running_loop().run_in_executor(_thread, _model)
+
+
+def _recognise(audio: bytes) -> str:
+    samples = np.frombuffer(audio, np.int16).astype(np.float32) / 32768
+    transcript = _model().transcribe_without_streaming(samples.tolist(), RECOGNISER_RATE_HZ)
+    return " ".join(line.text for line in transcript.lines).strip()
+
+
+@cache
+def _model() -> Transcriber:
+    return Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY, options={"return_audio_data": "false"})

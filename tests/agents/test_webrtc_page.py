@@ -1,0 +1,117 @@
+"""The page as a caller meets it: speak, listen, type, interrupt, hang up."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uvicorn
+from playwright.sync_api import Page, expect
+
+from agents.brain import ScriptedBrain
+from agents.webrtc import create_app
+from tests.agents.browser import HEARD_RATE_HZ, PATIENCE_MS, caller, heard, pitch_hz, record_voice
+from tests.scripted_engine import Script, ScriptedEngine, pitch_of
+
+SCREENSHOTS = Path("build/screenshots")
+FRAMES = 8
+AUDIBLE = 3000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+class Agent:
+    """The agent in a thread, with tones for a voice."""
+
+    def __init__(self) -> None:
+        # Eight frames a sentence keep the greeting short, and a tone's pitch tells which sentence was heard.
+        self.engine = ScriptedEngine(lambda text: Script(frames=FRAMES))
+        app = create_app(self.engine, brain=lambda: ScriptedBrain(token_s=0.001))
+        self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+        self._thread = threading.Thread(target=self.server.run)
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}/"
+
+    def start(self) -> None:
+        self._thread.start()
+        wait(lambda: self.server.started)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self._thread.join(PATIENCE_MS / 1000)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    agent = Agent()
+    agent.start()
+    yield agent
+    agent.stop()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    record_voice(tmp_path / "voice.wav", "I would like to hear a story about the sea.", before_s=5.0)
+    with caller(tmp_path / "voice.wav") as page:
+        yield page
+
+
+def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page) -> None:
+    page.goto(agent.url)
+    expect(page.locator("#about")).to_contain_text("scripted")
+    page.get_by_role("button", name="Connect").click()
+    agent_says, user_said, state = page.locator("li.agent"), page.locator("li.user"), page.locator("#state")
+
+    expect(agent_says.last).to_contain_text("Hello there")
+    expect(user_said.last).to_contain_text(re.compile("story about the sea", re.IGNORECASE))
+    expect(agent_says.last).to_contain_text("knew that the sea was her friend")
+    expect(state).to_have_text("Speaking")
+    expect(state).to_have_text("Listening")
+    wait(lambda: last_pitch_hz(page) == pytest.approx(pitch_of(agent.engine.segments[-1]), abs=5))
+
+    page.get_by_role("textbox").fill("How are you?")
+    page.get_by_role("button", name="Send").click()
+    expect(user_said.last).to_contain_text("How are you?")
+    expect(agent_says.last).to_contain_text("I am very well")
+    expect(state).to_have_text("Speaking")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "webrtc-page.png")
+    expect(state).to_have_text("Listening")
+    wait(lambda: last_pitch_hz(page) == pytest.approx(pitch_of(agent.engine.segments[-1]), abs=5))
+
+    page.get_by_role("textbox").fill("Please count for me.")
+    page.keyboard.press("Enter")
+    expect(state).to_have_text("Speaking")
+    page.get_by_role("textbox").fill("Thank you, that is enough.")
+    page.keyboard.press("Enter")
+    expect(agent_says.last).to_contain_text("You are very welcome")
+    assert page.locator("span.unheard").count() > 0
+
+    page.get_by_role("button", name="Hang up").click()
+    expect(state).to_have_text("Not connected")
+    wait(lambda: agent.engine.conversations[0].closed)
+    assert len(agent.engine.conversations) == 1
+
+
+def last_pitch_hz(page: Page) -> float:
+    """The pitch of the last third of a second of sound that the page has heard, 0 if it has heard none."""
+    sound = heard(page)
+    loud = np.flatnonzero(np.abs(sound) > AUDIBLE)
+    return pitch_hz(sound[: loud[-1]][-HEARD_RATE_HZ // 3 :]) if len(loud) > HEARD_RATE_HZ // 3 else 0.0
+
+
+def wait(condition: Callable[[], object]) -> None:
+    """Poll a condition; fail if it does not come true in time."""
+    pause = threading.Event()
+    for _ in range(PATIENCE_MS // 10):
+        if condition():
+            return
+        pause.wait(0.01)
+    pytest.fail("the condition never came true")
