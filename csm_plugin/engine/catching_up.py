@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import numpy as np
-import numpy.typing as npt
 from loguru import logger
 
 from csm_plugin.conversation import Budget, VoicePrompt
-from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.encoding import Encoding
 from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import Job, ListenJob, Session, VoiceJob
@@ -32,16 +29,22 @@ class CatchingUp:
         self._registry = registry
         self._slots = slots
         self._budget = budget
-        self._encodings: dict[Job, Encoding] = {}
-        self._voices: OrderedDict[VoicePrompt, list[Codes]] = OrderedDict()
+        self._encodings: dict[Job | VoicePrompt, Encoding] = {}
+        self._voices: OrderedDict[Job | VoicePrompt, Encoding] = OrderedDict()
 
-    def advance(self, session: Session, *, quiet: bool) -> bool:
-        """Do one piece of work for a conversation; `quiet` says that nobody speaks. Tell whether there was any."""
-        job = session.jobs[0] if session.jobs else None
-        if isinstance(job, ListenJob | VoiceJob):
-            self._take_in(session, job, ENCODE_FRAMES[quiet])
-            return True
-        if session.live is not None or job is not None or not session.stale:
+    def advance(self, session: Session, job: ListenJob | VoiceJob | None, *, quiet: bool) -> bool:
+        """Do one piece of work for a conversation.
+
+        Args:
+            job: the first in its queue, if there is one.
+            quiet: nobody speaks, so there is time for more at once.
+
+        Returns:
+            whether there was anything to do.
+        """
+        if job is not None:
+            return self._take_in(session, job, ENCODE_FRAMES[quiet])
+        if session.live is not None or not session.stale:
             return False
         slot = session.slot or self._slots.claim(session, steal=False)
         if slot is None:
@@ -57,46 +60,33 @@ class CatchingUp:
             session.stale = True
         return True
 
-    def forget(self, job: Job | None) -> None:
+    def forget(self, job: Job) -> None:
         """Drop a job's half-done encoding."""
-        if job is not None:
-            self._encodings.pop(job, None)
+        self._encodings.pop(job, None)
 
-    def _take_in(self, session: Session, job: ListenJob | VoiceJob, frames: int) -> None:
-        """Encode a little of a turn or of a voice prompt; when it is complete, the context has it."""
-        codes = self._turn_codes(job, frames) if isinstance(job, ListenJob) else self._voice_codes(job, frames)
-        if codes is None:
-            return
+    def _take_in(self, session: Session, job: ListenJob | VoiceJob, frames: int) -> bool:
+        """Encode a little of a turn or of a voice prompt; when all is encoded and said, the context has it."""
+        encoding = self._encoding(job)
+        if not encoding.done:
+            encoding.advance(frames)
+            return True
+        if session.live is not None:
+            return False
+        self._registry.settle(session, job)
+        self.forget(job)
         if isinstance(job, ListenJob):
-            job.entry.frames = codes
-            session.listen(job.entry)
-        else:
-            session.set_voice(job, codes)
-        self._registry.take_head(session)
-        if isinstance(job, ListenJob):
+            session.listen(job, encoding.frames)
             job.done.set_result(None)
+        else:
+            session.set_voice(job, encoding.frames)
+        return True
 
-    def _turn_codes(self, job: ListenJob, frames: int) -> list[Codes] | None:
-        return self._encode(job, job.pcm, frames)
-
-    def _voice_codes(self, job: VoiceJob, frames: int) -> list[Codes] | None:
-        prompt = job.prompt
-        if prompt is None:
-            return []
-        if prompt not in self._voices:
-            codes = self._encode(job, prompt.pcm, frames)
-            if codes is None:
-                return None
-            self._voices[prompt] = codes
-            while len(self._voices) > MAX_VOICES:
-                self._voices.popitem(last=False)
-        self._voices.move_to_end(prompt)
-        return list(self._voices[prompt])
-
-    def _encode(self, job: Job, pcm: npt.NDArray[np.float32], frames: int) -> list[Codes] | None:
-        """Encode the next frames of a job's sound; return all of its codes once they are complete."""
-        if job not in self._encodings:
-            self._encodings[job] = Encoding(self._model.mimi, pcm)
-        encoding = self._encodings[job]
-        encoding.advance(frames)
-        return self._encodings.pop(job).frames if encoding.done else None
+    def _encoding(self, job: ListenJob | VoiceJob) -> Encoding:
+        """Return the encoding of a job's sound; conversations with the same voice prompt share one."""
+        key = job if isinstance(job, ListenJob) or job.prompt is None else job.prompt
+        known = self._encodings if isinstance(key, ListenJob | VoiceJob) else self._voices
+        if key not in known:
+            known[key] = Encoding(self._model.mimi, job.pcm)
+        if len(self._voices) > MAX_VOICES:
+            self._voices.popitem(last=False)
+        return known[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+import weakref
 from collections.abc import Generator
 from concurrent.futures import Future
 from types import EllipsisType, TracebackType
@@ -46,7 +47,7 @@ class Conversation:
     """What is said between a voice and its listeners. Safe from any thread; nothing here blocks.
 
     Utterances are spoken one after the other and become context for the next, as does what the other side says. Use it
-    with `with` or `async with`, or `close()` it.
+    with `with` or `async with`, or `close()` it; one that nobody holds any more, its utterances neither, closes itself.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Conversation:
         codebooks = scheduler.model.config.codebooks
         self._session = Session(Ledger(codebooks, lambda text, speaker: tokenizer.encode(text, speaker)))
         scheduler.registry.open(self._session)
+        self._close = weakref.finalize(self, scheduler.close_session, self._session)
         if prompt is not None:
             self._set_voice(prompt)
 
@@ -112,16 +114,16 @@ class Conversation:
         spoken = normalize_text(text) if normalize else check_text(text)
         if not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
-        scheduler, session = self._scheduler, self._session
+        registry, session = self._scheduler.registry, self._session
         sampling = sampling or self._seeded()
         entry = Entry(self._speaker, spoken, self._tokenizer.encode(spoken, self._speaker))
         with session.lock:
             pinned = session.ledger.prompt_length
-        scheduler.budget.check(pinned, len(entry.tokens))
+        self._scheduler.budget.check(pinned, len(entry.tokens))
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
-        utterance = Utterance(spoken, on_cancel=lambda: scheduler.cancel(session, job), on_room=scheduler.registry.wake)
+        utterance = Utterance(spoken, on_cancel=lambda: self._scheduler.cancel(session, job), on_room=registry.wake)
         job = SpeakJob(utterance, entry, sampling, seed, longest_utterance(spoken, sampling.max_seconds))
-        scheduler.registry.submit(session, job)
+        registry.submit(session, job)
         self._spoken += 1
         return utterance
 
@@ -191,7 +193,7 @@ class Conversation:
 
     def close(self) -> None:
         """Stop speaking and free the row. Never blocks."""
-        self._scheduler.close_session(self._session)
+        self._close()
 
     def __enter__(self) -> Self:
         return self

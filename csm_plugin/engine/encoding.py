@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from csm_plugin.model.mimi import Mimi
+from csm_plugin.model.mimi import Mimi, StreamState
 from csm_plugin.model.rows import Rows
 from csm_plugin.settings import FRAME_SAMPLES
 
@@ -24,7 +24,7 @@ class Encoding:
         padding = -len(pcm) % FRAME_SAMPLES
         self._mimi = mimi
         self._pcm = torch.from_numpy(np.pad(pcm, (0, padding)))
-        self._state = mimi.encoder_state()
+        self._state: StreamState | None = mimi.encoder_state()
         self._rows = Rows([0], mimi.device)
         self._offset = 0
         self._codes: list[npt.NDArray[np.int32]] = []
@@ -42,6 +42,10 @@ class Encoding:
     def advance(self, frames: int) -> None:
         """Encode the next frames, at most `frames` of them."""
         chunk = self._pcm[self._offset : self._offset + frames * FRAME_SAMPLES]
+        if self._state is None:
+            return
         codes = self._mimi.encode(chunk[None].to(self._mimi.device), self._state, self._rows)[0]
         self._codes.extend(codes.cpu().numpy().astype(np.int32))
         self._offset += len(chunk)
+        if self.done:
+            self._state = None

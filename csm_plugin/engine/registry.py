@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class Registry:
         self._sessions: list[Session] = []
         self._awake = False
         self._closed: str | None = None
+        self._numbers = itertools.count(1)
         self.frames_stepped = 0
 
     def open(self, session: Session) -> None:
@@ -74,16 +76,10 @@ class Registry:
                 raise EngineBusyError(
                     f"{MAX_JOBS} utterances of this conversation are waiting; take their sound or interrupt() it", 1.0
                 )
-            if isinstance(job, SpeakJob) and not _wants_row(session):
+            if isinstance(job, SpeakJob) and not session.wants_row:
                 self._admit()
+            job.number = next(self._numbers)
             session.jobs.append(job)
-            self.wake()
-
-    def withdraw(self, session: Session, job: SpeakJob) -> None:
-        """Take a job out of its queue if it still waits there."""
-        with self._changed:
-            if job in session.jobs:
-                session.jobs.remove(job)
             self.wake()
 
     def withdraw_all(self, session: Session, *, close: bool = False) -> list[SpeakJob]:
@@ -110,10 +106,16 @@ class Registry:
             session.live = None
             session.stale = True
 
-    def take_head(self, session: Session) -> Job | None:
-        """Take the first job out of a conversation's queue."""
+    def head(self, session: Session) -> Job | None:
+        """Return the first job in a conversation's queue."""
         with self._changed:
-            return session.jobs.popleft() if session.jobs else None
+            return session.jobs[0] if session.jobs else None
+
+    def settle(self, session: Session, job: Job) -> None:
+        """Take a job out of a conversation's queue: it is done, or failed."""
+        with self._changed:
+            if job in session.jobs:
+                session.jobs.remove(job)
 
     def remove(self, session: Session) -> None:
         """Forget a conversation."""
@@ -151,7 +153,7 @@ class Registry:
         """Return what is going on."""
         with self._changed:
             live = sum(session.live is not None for session in self._sessions)
-            wanting = sum(_wants_row(session) for session in self._sessions)
+            wanting = sum(session.wants_row for session in self._sessions)
             return EngineStats(live, self._rows - live, wanting - live, self.frames_stepped, len(self._sessions))
 
     def _check_open(self) -> None:
@@ -160,7 +162,7 @@ class Registry:
 
     def _admit(self) -> None:
         """Refuse one more conversation that wants a row where rows and queue are full. The lock is held."""
-        wanting = sum(_wants_row(session) for session in self._sessions)
+        wanting = sum(session.wants_row for session in self._sessions)
         if wanting >= self._rows + self._max_queue:
             waiting = wanting - self._rows
             raise EngineBusyError(
@@ -168,7 +170,3 @@ class Registry:
                 "later, or load the engine with more max_conversations or max_queue",
                 retry_after_s=1.0 + waiting / self._rows,
             )
-
-
-def _wants_row(session: Session) -> bool:
-    return session.live is not None or any(isinstance(job, SpeakJob) for job in session.jobs)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-
-from loguru import logger
+from functools import partial
+from operator import itemgetter
 
 from csm_plugin.conversation import Budget
 from csm_plugin.engine.catching_up import CatchingUp
 from csm_plugin.engine.registry import Registry
-from csm_plugin.engine.session import ListenJob, Session, SpeakJob
+from csm_plugin.engine.session import Job, ListenJob, Session, SpeakJob
 from csm_plugin.engine.slots import Slots
-from csm_plugin.engine.speaking import Speaking, typed
+from csm_plugin.engine.speaking import Speaking, log_failure, typed
 from csm_plugin.errors import EngineClosedError
 from csm_plugin.model.csm import CSM
 
@@ -36,15 +36,15 @@ class Scheduler:
 
     def interrupt(self, session: Session, heard_s: float | None) -> None:
         """Stop a conversation's speech and cut its current turn down to what was heard. Never blocks."""
-        waiting = self.registry.withdraw_all(session)
-        unread = session.end_turn(heard_s)
-        for job in (*waiting, *unread):
+        withdrawn = self.registry.withdraw_all(session)
+        session.end_turn(heard_s)
+        for job in withdrawn:
             job.utterance.discard()
         self.registry.wake()
 
     def cancel(self, session: Session, job: SpeakJob) -> None:
         """An utterance was cancelled: take it out of the queue, keep only what was taken of it. Never blocks."""
-        self.registry.withdraw(session, job)
+        self.registry.settle(session, job)
         session.drop_unheard(job)
         self.registry.wake()
 
@@ -61,7 +61,7 @@ class Scheduler:
                 if self._round(sessions):
                     self.registry.wake()
         except BaseException as error:
-            logger.opt(exception=error).critical("the device thread died")
+            log_failure("the device thread died", error)
             self.registry.close(f"the engine stopped ({type(error).__name__})")
             raise
         finally:
@@ -75,10 +75,15 @@ class Scheduler:
             self.registry.remove(session)
             sessions.remove(session)
             worked = True
-        for session in sessions:
-            worked |= self._guarded(session, self.speaking.begin)
+        waiting = [(job.number, session, job) for session in sessions if (job := self._next_to_speak(session))]
+        for _, session, job in sorted(waiting, key=itemgetter(0)):
+            worked |= self._guarded(session, job, partial(self.speaking.begin, session, job))
         worked |= self.speaking.step(sessions)
         return self._catch_up(sessions) or worked
+
+    def _next_to_speak(self, session: Session) -> SpeakJob | None:
+        job = self.registry.head(session)
+        return job if session.live is None and isinstance(job, SpeakJob) else None
 
     def _catch_up(self, sessions: list[Session]) -> bool:
         """Do one piece of background work, for each conversation in turn."""
@@ -86,25 +91,30 @@ class Scheduler:
             return False
         quiet = all(session.live is None for session in sessions)
         first = next(self._rounds) % len(sessions)
-        turned = sessions[first:] + sessions[:first]
-        return any(self._guarded(s, lambda s: self._catching_up.advance(s, quiet=quiet)) for s in turned)
+        for session in sessions[first:] + sessions[:first]:
+            job = self.registry.head(session)
+            if not isinstance(job, SpeakJob):
+                work = partial(self._catching_up.advance, session, job, quiet=quiet)
+                if self._guarded(session, job, work):
+                    return True
+        return False
 
-    def _guarded(self, session: Session, work: Callable[[Session], bool]) -> bool:
-        """Run a piece of work of one conversation; its failure fails that conversation's first job only."""
+    def _guarded(self, session: Session, job: Job | None, work: Callable[[], bool]) -> bool:
+        """Run a piece of work of one conversation; its failure fails the job that it is for, and no other."""
         try:
-            return work(session)
+            return work()
         except Exception as error:
-            logger.opt(exception=error).error("a conversation's job failed")
-            job = self.registry.take_head(session)
-            self._catching_up.forget(job)
+            log_failure("a conversation's job failed", error)
+            if session.slot is not None:
+                self._slots.forget(session.slot)
+            session.stale = False
+            if job is not None:
+                self._catching_up.forget(job)
+                self.registry.settle(session, job)
             if isinstance(job, SpeakJob):
                 job.utterance.finish("error", typed(error))
             elif isinstance(job, ListenJob):
                 job.done.set_exception(typed(error))
-            else:
-                session.stale = False
-            if session.slot is not None:
-                self._slots.forget(session.slot)
             return True
 
     def _abandon(self) -> None:

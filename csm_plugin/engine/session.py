@@ -27,6 +27,7 @@ class SpeakJob:
     sampling: Sampling
     seed: int
     max_frames: int
+    number: int = 0  # in the order in which jobs came, over all conversations
     gate: SilenceGate = field(init=False)
     launched: int = 0  # steps that were given to the device
     made: int = 0  # frames that came back
@@ -43,6 +44,7 @@ class ListenJob:
 
     entry: Entry
     pcm: npt.NDArray[np.float32]
+    number: int = 0
     done: Future[None] = field(default_factory=Future)
 
 
@@ -52,6 +54,12 @@ class VoiceJob:
 
     prompt: VoicePrompt | None
     entry: Entry | None
+    number: int = 0
+
+    @property
+    def pcm(self) -> npt.NDArray[np.float32]:
+        """The prompt's sound, empty without one."""
+        return np.zeros(0, dtype=np.float32) if self.prompt is None else self.prompt.pcm
 
 
 Job = SpeakJob | ListenJob | VoiceJob
@@ -74,6 +82,11 @@ class Session:
     stale: bool = False  # the row's cache may lag behind the ledger
     closed: bool = False
 
+    @property
+    def wants_row(self) -> bool:
+        """Whether it speaks or waits to speak."""
+        return self.live is not None or any(isinstance(job, SpeakJob) for job in tuple(self.jobs))
+
     def add_frame(self, job: SpeakJob, codes: npt.NDArray[np.int32]) -> bool:
         """Append a frame to the ledger; False where the utterance was cancelled meanwhile."""
         with self.lock:
@@ -88,8 +101,8 @@ class Session:
         with self.lock:
             self._drop_unheard(job)
 
-    def end_turn(self, heard_s: float | None) -> list[SpeakJob]:
-        """Cut the current turn down to what was heard and begin the next; return the jobs whose sound is unread."""
+    def end_turn(self, heard_s: float | None) -> None:
+        """Cancel what is unread of the current turn, cut it down to what was heard, and begin the next."""
         with self.lock:
             unread = [job for job in self.turn if not job.utterance.exhausted]
             live = next((job.entry for job in self.turn if not job.utterance.done), None)
@@ -97,13 +110,16 @@ class Session:
                 for job in unread:
                     self._drop_unheard(job)
             self.ledger.cut_turn(heard_s, live)
+            for job in unread:
+                job.utterance.discard()
             self.turn.clear()
             self.stale = True
-            return unread
 
     def begin(self, job: SpeakJob) -> None:
-        """Add an utterance to the current turn."""
+        """Add an utterance to the current turn, unless it was cancelled meanwhile."""
         with self.lock:
+            if job.utterance.done:
+                return
             self.turn = [earlier for earlier in self.turn if not earlier.utterance.exhausted]
             self.turn.append(job)
             self.ledger.append(job.entry)
@@ -117,10 +133,11 @@ class Session:
                 self.ledger.remove(entry)
             self.stale = True
 
-    def listen(self, entry: Entry) -> None:
+    def listen(self, job: ListenJob, codes: list[Codes]) -> None:
         """Add the other side's turn; what was spoken before it is settled."""
         with self.lock:
-            self.ledger.append(entry)
+            job.entry.frames = list(codes)
+            self.ledger.append(job.entry)
             self.ledger.begin_turn()
             self.turn.clear()
             self.stale = True
@@ -129,7 +146,7 @@ class Session:
         """Put a voice prompt in front of the context."""
         with self.lock:
             if job.entry is not None:
-                job.entry.frames = codes
+                job.entry.frames = list(codes)
             self.ledger.set_prompt(job.entry)
             self.voice = None if job.prompt is None or job.entry is None else (job.prompt, job.entry.speaker)
             self.stale = True

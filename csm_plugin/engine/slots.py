@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
 from csm_plugin.conversation import Positions
 from csm_plugin.model.csm import CSM
+
+if TYPE_CHECKING:
+    from csm_plugin.engine.session import Session
 
 MAX_SNAPSHOTS = 8
 
@@ -26,7 +30,7 @@ class Slot:
 
     def __init__(self, row: int, positions: int, codebooks: int) -> None:
         self.row = row
-        self.owner: Any = None
+        self.owner: Session | None = None
         self.last_used = 0
         self.held = np.empty((positions, 1 + codebooks), dtype=np.int32)
         self.length = 0
@@ -53,18 +57,17 @@ class Slots:
         self._model = model
         self._all = [Slot(row, model.positions, model.config.codebooks) for row in range(model.rows)]
         self._clock = itertools.count(1)
-        self._snapshots: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._snapshots: OrderedDict[Hashable, tuple[Tensor, int]] = OrderedDict()
 
-    def claim(self, owner: Any, *, steal: bool) -> Slot | None:
+    def claim(self, owner: Session, *, steal: bool) -> Slot | None:
         """Return a row for `owner`: a free one, else, if `steal`, that of the conversation that was idle longest."""
         free = [slot for slot in self._all if slot.owner is None]
-        idle = [slot for slot in self._all if slot.owner is not None and slot.owner.live is None] if steal else []
+        idle = [slot for slot in self._all if slot.owner is not None and not slot.owner.wants_row] if steal else []
         if free:
             slot = free[0]
         elif idle:
             slot = min(idle, key=lambda slot: slot.last_used)
-            slot.owner.slot = None
-            slot.owner.stale = True
+            self.release(slot)
         else:
             return None
         slot.owner = owner
@@ -73,8 +76,10 @@ class Slots:
         return slot
 
     def release(self, slot: Slot) -> None:
-        """Give a row back; its cache is forgotten."""
-        slot.owner.slot = None
+        """Take a row from its conversation; the cache is forgotten."""
+        if slot.owner is not None:
+            slot.owner.slot = None
+            slot.owner.stale = True
         slot.owner = None
         slot.length = 0
 

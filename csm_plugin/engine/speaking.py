@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 
 import numpy as np
@@ -34,15 +35,12 @@ class Speaking:
         self._in_flight: deque[tuple[Batch, PendingStep]] = deque()
         self.stepper = Stepper(model)
 
-    def begin(self, session: Session) -> bool:
-        """Prefill the next chunk of a conversation's first waiting utterance, which goes live when that is complete.
+    def begin(self, session: Session, job: SpeakJob) -> bool:
+        """Prefill the next chunk of an utterance, which goes live when that is complete.
 
         Returns:
-            whether there was anything to do.
+            False if no row is to be had for it yet.
         """
-        job = session.jobs[0] if session.jobs else None
-        if session.live is not None or not isinstance(job, SpeakJob):
-            return False
         slot = session.slot or self._slots.claim(session, steal=True)
         if slot is None:
             return False
@@ -171,7 +169,7 @@ class Speaking:
         self._registry.retire(session)
 
     def _fail_batch(self, batch: Batch, error: Exception) -> None:
-        logger.opt(exception=error).error("a step failed; its utterances end with an error", rows=len(batch))
+        log_failure(f"a step of {len(batch)} rows failed; its utterances end with an error", error)
         for session, job in batch:
             self._fail(session, job, error)
 
@@ -182,6 +180,11 @@ class Speaking:
             job.utterance.finish("error", typed(error))
             self._retire(session)
             self._slots.forget(_slot(session))
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log an error with its traceback, but without the values of variables, which may hold what is spoken."""
+    logger.error("{}\n{}", what, "".join(traceback.format_exception(error)).rstrip())
 
 
 def typed(error: Exception) -> CSMError:

@@ -232,3 +232,23 @@ def test_a_conversation_survives_without_its_row(tiny_checkpoint: Path) -> None:
             assert not np.array_equal(later, last)
         for said in together:
             assert np.array_equal(said[0], said[1]) and np.array_equal(said[1], said[2])
+
+
+def test_a_turn_that_comes_while_it_speaks_follows_what_is_spoken(engine: Engine) -> None:
+    with engine.conversation() as talk:
+        utterance = talk.speak("One two three four.", TWENTY_FRAMES)
+        turn = talk.listen("Go on.", np.full(4_000, 0.1, np.float32))
+        after = talk.speak("Five six seven eight.", TWENTY_FRAMES)
+        codes_of(utterance), turn.wait(10), codes_of(after)
+        assert [segment.text for segment in talk.segments] == ["One two three four.", "Go on.", "Five six seven eight."]
+        talk.interrupt(heard_s=0)
+        assert [segment.text for segment in talk.segments] == ["One two three four.", "Go on."]
+
+
+def test_a_waiting_conversation_takes_an_idle_row_and_never_a_waiting_ones(tiny_checkpoint: Path) -> None:
+    with Engine.load(tiny_checkpoint, max_conversations=2) as engine:
+        talks = [engine.conversation() for _ in range(6)]
+        for talk in talks:
+            spoken(talk, "Some context that has to be rebuilt each time. " * 4)
+        utterances = [talk.speak("More.", GREEDY) for talk in talks]
+        assert [len(codes_of(utterance)) for utterance in utterances] == [20] * 6

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loguru import logger
 
 from csm_plugin.engine import Engine
 from csm_plugin.errors import EngineBusyError, EngineClosedError, GenerationError
@@ -241,3 +244,31 @@ def test_when_the_device_thread_dies_everyone_is_told(engine: Engine, monkeypatc
             pass
     with pytest.raises(EngineClosedError, match="SystemError"):
         talk.speak("More.")
+
+
+def test_a_conversation_that_nobody_holds_closes_itself(engine: Engine, eventually: Eventually) -> None:
+    utterance = engine.conversation().speak("Hello.", GREEDY)
+    assert len(codes_of(utterance)) == 20
+    assert engine.stats().conversations == 1
+    del utterance
+    gc.collect()
+    eventually(lambda: engine.stats().conversations == 0)
+
+
+def test_an_errors_log_tells_where_and_never_what_was_said(engine: Engine) -> None:
+    log = io.StringIO()
+    sink = logger.add(log, level="INFO", backtrace=True, diagnose=True)
+    canary = "The canary sang Zanzibar."
+
+    def fail(row: int, start: int, inputs: np.ndarray) -> None:
+        text, tokens = canary, inputs
+        raise ValueError(f"{len(text)} {len(tokens)}")
+
+    engine._model.prefill = fail  # type: ignore[method-assign]
+    try:
+        with engine.conversation() as talk, pytest.raises(GenerationError) as caught:
+            codes_of(talk.speak(canary))
+    finally:
+        logger.remove(sink)
+    assert "in fail" in log.getvalue() and "ValueError" in log.getvalue()
+    assert "Zanzibar" not in log.getvalue() + str(caught.value)
