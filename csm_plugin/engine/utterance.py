@@ -145,8 +145,8 @@ class Utterance:
     def _leave(self) -> None:
         """The reader goes: nobody will take what is left."""
         self._waiter = None
-        if self._frames or not self.done:
-            self.cancel()
+        self.cancel()
+        self._on_cancel = self._on_room = _nothing  # what they hold, the conversation, may go
 
     def _take(self) -> SpeechChunk | None:
         """Return the next chunk, None at the end. The lock is held."""
@@ -180,3 +180,7 @@ class Utterance:
             loop, ready = self._waiter
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(ready.set)
+
+
+def _nothing() -> None:
+    pass
