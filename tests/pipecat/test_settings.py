@@ -123,3 +123,12 @@ async def test_a_model_that_failed_to_load_is_tried_again(loads: list[str]) -> N
         with pytest.raises(CheckpointNotFound):
             await load_shared_engine("missing")
     assert loads == ["missing", "missing"]
+
+
+async def test_a_model_that_cannot_be_loaded_makes_the_service_unusable_and_says_why(loads: list[str]) -> None:
+    service = CSMTTSService(engine="missing")
+    async with running(service) as session:
+        await session.until(lambda: session.errors)
+        await session.reply("Anybody there?")
+    assert isinstance(session.errors[0].exception, CheckpointNotFound)
+    assert not service.is_usable
