@@ -1,0 +1,67 @@
+"""`python -m csm_plugin.training <stage> --folder build/tiny --minutes N`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from loguru import logger
+
+from csm_plugin.training.errors import TrainingError
+
+STAGES = ("corpus", "codec", "gate", "lm", "export", "listen", "keep")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one stage; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m csm_plugin.training", description="Train csm-tiny, stage by stage."
+    )
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--folder", type=Path, default=Path("build/tiny"), help="where the stages keep their files")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long to work; every stage can be resumed")
+    parser.add_argument("--hours", type=float, default=None, help="corpus: hours to make (30); lm: hours to use (all)")
+    parser.add_argument("--steps", type=int, default=None, help="codec, lm: steps the schedule is planned for")
+    parser.add_argument("--device", default="auto", help="codec, lm: cpu, cuda or auto")
+    chosen = parser.parse_args(arguments)
+    try:
+        _run(chosen)
+    except TrainingError as error:
+        logger.error("{}", error)
+        return 1
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> None:
+    # a stage is imported when it is run: the corpus needs no torch, the codec no recogniser
+    if chosen.stage == "corpus":
+        from csm_plugin.training import corpus
+
+        corpus.run(chosen.folder, chosen.minutes, chosen.hours or 30.0)
+    elif chosen.stage == "codec":
+        from csm_plugin.training import codec
+
+        codec.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device)
+    elif chosen.stage == "gate":
+        from csm_plugin.training import gate
+
+        gate.run(chosen.folder)
+    elif chosen.stage == "lm":
+        from csm_plugin.training import language_model
+
+        language_model.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.hours)
+    elif chosen.stage == "export":
+        from csm_plugin.training import export
+
+        export.run(chosen.folder)
+    elif chosen.stage == "listen":
+        from csm_plugin.training import listening
+
+        listening.run(chosen.folder)
+    else:
+        from csm_plugin.training import keep
+
+        keep.run(chosen.folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

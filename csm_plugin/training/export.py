@@ -1,0 +1,134 @@
+"""The export stage: codec and language model as a Hugging Face CSM folder, which transformers loads as it is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from loguru import logger
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+from transformers import (
+    CsmForConditionalGeneration,
+    CsmProcessor,
+    EncodecFeatureExtractor,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.mimi.modeling_mimi import MimiEuclideanCodebook
+
+from csm_plugin.training import codes, files, language_model
+from csm_plugin.training.codec import load_codec
+from csm_plugin.training.errors import CorruptFile
+from csm_plugin.training.sizes import CODES, language_config
+from csm_plugin.training.synthesis import SAMPLE_RATE
+from csm_plugin.training.tokens import AUDIO, AUDIO_EOS, BEGIN, CHARACTERS, END, NUMBER, PAD, REPLACED, SPECIAL
+
+FOLDER = "csm-tiny"
+_AVERAGE = "average."
+_TEMPERATURE = 0.6
+_TOP_K = 50
+_LONGEST_FRAMES = 250
+_CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{%- for content in message['content'] -%}"
+    "{%- if content['type'] == 'text' -%}"
+    "{{- '" + BEGIN + "[' + message['role'] + ']' + content['text'] + '" + END + "' -}}"
+    "{%- elif content['type'] == 'audio' -%}"
+    "{{- '" + AUDIO + AUDIO_EOS + "' -}}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- endfor -%}"
+)
+
+
+def run(folder: Path) -> Path:
+    """Write `csm-tiny` into the folder of the stages.
+
+    Returns:
+        The exported folder.
+
+    Raises:
+        MissingInput: the codec or the language model is not trained.
+        TrainingError: they do not belong together, or the disk is full.
+    """
+    model = assembled(folder)
+    place, beside = folder / FOLDER, folder / f"{FOLDER}.part"
+    shutil.rmtree(beside, ignore_errors=True)
+    save(model, beside)
+    shutil.rmtree(place, ignore_errors=True)
+    beside.rename(place)
+    size = sum(path.stat().st_size for path in place.iterdir())
+    logger.info("exported to {}: {:.1f} MB", place, size / 1e6)
+    return place
+
+
+def assembled(folder: Path) -> CsmForConditionalGeneration:
+    """The codec and the averaged language model as one model, float32."""
+    codec = load_codec(folder, codes_only=True)
+    state = folder / language_model.STATE
+    tensors, about = files.load_tensors(state, language_model.STAGE)
+    present = codes.fingerprint(codec)
+    if about["codec"] != present:
+        raise codes.other_codec(state, about["codec"], present)
+    model = CsmForConditionalGeneration(language_config())
+    own = {
+        name.removeprefix(_AVERAGE).replace("/", "."): value
+        for name, value in tensors.items()
+        if name.startswith(_AVERAGE) and name != f"{_AVERAGE}steps"
+    }
+    parameters = dict(model.named_parameters())
+    try:
+        with torch.no_grad():
+            for name, value in own.items():
+                parameters[name].copy_(value)
+    except (KeyError, RuntimeError) as error:
+        raise CorruptFile(f"{state} does not fit the model: it was made with other sizes ({error})") from error
+    model.codec_model.load_state_dict(codec.state_dict())
+    for book in model.codec_model.modules():
+        if isinstance(book, MimiEuclideanCodebook):
+            book.embed_sum.copy_(book.embed_sum / book.cluster_usage.clamp(min=book.epsilon)[:, None])
+            book.cluster_usage.fill_(1.0)
+            book._embed = None
+    return model.eval()
+
+
+def save(model: CsmForConditionalGeneration, place: Path) -> None:
+    """Write a model with tokenizer, processor and generation config; weights in float16, loaded as float32."""
+    sampling = {"do_sample": True, "temperature": _TEMPERATURE, "top_k": _TOP_K}
+    invalid = list(range(CODES, model.config.vocab_size))  # ids that are no codes
+    model.generation_config = GenerationConfig(
+        **sampling,
+        suppress_tokens=invalid,
+        max_new_tokens=_LONGEST_FRAMES,
+        pad_token_id=model.config.pad_token_id,
+        bos_token_id=model.config.bos_token_id,
+    )
+    model.depth_decoder.generation_config = GenerationConfig(**sampling, suppress_tokens=invalid)
+    model.half().save_pretrained(place)
+    config_path = place / "config.json"
+    config = json.loads(config_path.read_text())
+    config["dtype"] = "float32"
+    files.write_bytes(config_path, json.dumps(config, indent=2).encode())
+    features = EncodecFeatureExtractor(feature_size=1, sampling_rate=SAMPLE_RATE)
+    CsmProcessor(features, tokenizer(), chat_template=_CHAT_TEMPLATE).save_pretrained(place)
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of characters that takes any text: lower-cased, unknown characters replaced or dropped."""
+    backend = Tokenizer(models.WordLevel({token: NUMBER[token] for token in (*SPECIAL, *CHARACTERS)}, unk_token=PAD))
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.NFKD(), normalizers.Lowercase()]
+        + [normalizers.Replace(Regex(pattern), replacement) for pattern, replacement in REPLACED]
+    )
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), "isolated")
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=BEGIN,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[AUDIO, AUDIO_EOS],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_max_length=2048,
+    )

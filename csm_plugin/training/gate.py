@@ -1,0 +1,121 @@
+"""The gate stage: is the codec good enough to learn a language model on?"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from loguru import logger
+from rich.console import Console
+from rich.table import Table
+from transformers import MimiModel
+
+from csm_plugin.training import corpus, files, pictures
+from csm_plugin.training.codec import load_codec
+from csm_plugin.training.heldout import HELD_OUT
+from csm_plugin.training.pitch import agreement
+from csm_plugin.training.recognition import errors, hear, plain
+from csm_plugin.training.sizes import FRAME_SAMPLES
+from csm_plugin.training.synthesis import speak
+from csm_plugin.training.voice_classifier import VoiceClassifier
+from csm_plugin.training.voices import VOICES
+
+_LEARNT_FROM = 30  # recordings of each voice for the classifier
+_MOST_WORSE = 0.03  # word error above that of the source
+_LEAST_CORRELATION = 0.9
+_LEAST_RECOGNISED = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The codec on one voice: word error rates, mean pitch correlation and ratio, share taken for the right voice."""
+
+    voice: str
+    source_error: float
+    codec_error: float
+    pitch_correlation: float
+    pitch_ratio: float
+    recognised: float
+
+    @property
+    def passed(self) -> bool:
+        return (
+            self.codec_error <= self.source_error + _MOST_WORSE
+            and self.pitch_correlation >= _LEAST_CORRELATION
+            and self.recognised >= _LEAST_RECOGNISED
+        )
+
+
+def run(folder: Path, sentences: int = 20) -> list[Judgement]:
+    """Judge the codec on sentences it was not trained on; writes `gate.json` and `gate.png` and prints a table.
+
+    Raises:
+        MissingInput: there is no corpus, or the codec's codes are not settled.
+        TrainingError: the recogniser is not installed.
+    """
+    codec = load_codec(folder, codes_only=True)
+    classifier = voice_classifier(folder)
+    found = []
+    for number in range(len(VOICES)):
+        found.append(judge(codec, number, classifier, sentences))
+        logger.info("{}", found[-1])
+    files.write_json(folder / "gate.json", [{**asdict(item), "passed": item.passed} for item in found])
+    pairs = []
+    for voice in VOICES:
+        audio = speak(HELD_OUT[0], voice).samples
+        pairs += [(voice.name, audio), (f"{voice.name}, codec", through(codec, audio))]
+    pictures.spectrograms(folder / "gate.png", pairs)
+    Console().print(_table(found))
+    return found
+
+
+def voice_classifier(folder: Path) -> VoiceClassifier:
+    """The classifier, from recordings of the corpus."""
+    recordings: dict[int, list[np.ndarray]] = {}
+    for shard in corpus.shards(folder, most=1):
+        for sentence in shard.sentences:
+            kept = recordings.setdefault(sentence.voice, [])
+            if len(kept) < _LEARNT_FROM and sentence.samples > 24_000:
+                kept.append(shard.audio(sentence))
+    labels = [voice for voice, kept in recordings.items() for _ in kept]
+    return VoiceClassifier([audio for kept in recordings.values() for audio in kept], labels)
+
+
+def judge(codec: MimiModel, number: int, classifier: VoiceClassifier, sentences: int) -> Judgement:
+    """The codec on the first held-out sentences in one voice."""
+    wrong, wrong_before, words, correlations, ratios, right = 0, 0, 0, [], [], 0
+    for text in HELD_OUT[:sentences]:
+        audio = speak(text, VOICES[number]).samples
+        made = through(codec, audio)
+        before, count = errors(plain(text), hear(audio))
+        after, _ = errors(plain(text), hear(made))
+        correlation, ratio = agreement(made, audio)
+        correlations.append(correlation)
+        ratios.append(ratio)
+        right += classifier(made) == number
+        wrong, wrong_before, words = wrong + after, wrong_before + before, words + count
+    return Judgement(
+        voice=VOICES[number].name,
+        source_error=wrong_before / words,
+        codec_error=wrong / words,
+        pitch_correlation=float(np.nanmedian(correlations)),
+        pitch_ratio=float(np.nanmedian(ratios)),
+        recognised=right / sentences,
+    )
+
+
+@torch.no_grad()  # not inference mode: Mimi keeps what is computed here for later
+def through(codec: MimiModel, audio: np.ndarray) -> np.ndarray:
+    """Audio [n] coded and decoded again, as long as before."""
+    padded = np.pad(audio, (0, -len(audio) % FRAME_SAMPLES))
+    codes = codec.encode(torch.from_numpy(padded)[None, None]).audio_codes
+    return codec.decode(codes).audio_values[0, 0].float().numpy()[: len(audio)]
+
+
+def _table(found: list[Judgement]) -> Table:
+    table = Table("voice", "source", "codec", "pitch r", "pitch ratio", "voice", "gate", title="word error and pitch")
+    for item in found:
+        rates = f"{item.source_error:.1%}", f"{item.codec_error:.1%}"
+        pitch = f"{item.pitch_correlation:.2f}", f"{item.pitch_ratio:.2f}"
+        table.add_row(item.voice, *rates, *pitch, f"{item.recognised:.0%}", "passed" if item.passed else "not yet")
+    return table

@@ -1,0 +1,90 @@
+"""Word error of speech, as an offline recogniser hears it."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import soxr
+
+from csm_plugin.training.errors import TrainingError
+from csm_plugin.training.synthesis import SAMPLE_RATE
+
+_RECOGNISER_RATE = 16_000
+_SILENCE_S = 0.3  # the recogniser wants some before and after
+_SAME = {  # two ways of writing one word
+    "okay": "ok",
+    "mister": "mr",
+    "neighbour": "neighbor",
+    "favourite": "favorite",
+    "colour": "color",
+    "colours": "colors",
+    "grey": "gray",
+    "theatre": "theater",
+    "goodbye": "good bye",
+}
+
+
+@cache
+def _recogniser() -> Any:
+    try:
+        from moonshine_voice import ModelArch, Transcriber, get_model_path
+    except ImportError as error:
+        raise TrainingError(
+            "speech cannot be judged without the recogniser; install moonshine-voice==0.0.49 and run the stage again"
+        ) from error
+    return Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
+
+
+def hear(audio: np.ndarray) -> str:
+    """What the recogniser hears in audio [n] at 24 kHz, lower case, without punctuation."""
+    rest = np.zeros(int(_SILENCE_S * SAMPLE_RATE), np.float32)
+    padded = np.concatenate([rest, audio.astype(np.float32), rest])
+    heard = soxr.resample(padded, SAMPLE_RATE, _RECOGNISER_RATE, quality="HQ")
+    transcript = _recogniser().transcribe_without_streaming(heard.tolist(), _RECOGNISER_RATE)
+    return plain(" ".join(line.text for line in transcript.lines))
+
+
+def plain(text: str) -> str:
+    """Words only, lower case, numbers below a million written out, one spelling for each word."""
+    text = re.sub(r"(\d),(\d{3})", r"\1\2", text.lower().replace("\u2019", "'"))
+    text = re.sub(r"(\d+):(\d\d)", r"\1 \2", text)
+    text = re.sub(r"\d+", lambda digits: f" {spelled(int(digits[0]))} ", text)
+    words = re.findall(r"[a-z']+", text.replace("-", " "))
+    return " ".join(_SAME.get(word.strip("'"), word.strip("'")) for word in words)
+
+
+def spelled(number: int) -> str:
+    """A number from 0 to 999,999 in words, without "and"."""
+    small = (
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen"
+    ).split()
+    tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    if number < 20:
+        return small[number]
+    if number < 100:
+        return " ".join([tens[number // 10 - 2], *([small[number % 10]] if number % 10 else [])])
+    if number < 1000:
+        return " ".join([small[number // 100], "hundred", *([spelled(number % 100)] if number % 100 else [])])
+    if number < 1_000_000:
+        return " ".join([spelled(number // 1000), "thousand", *([spelled(number % 1000)] if number % 1000 else [])])
+    return " ".join(small[int(digit)] for digit in str(number))
+
+
+def errors(said: str, heard: str) -> tuple[int, int]:
+    """Word errors (substituted, missing, added) and the number of words said; both texts as `plain` writes them."""
+    wanted, found = said.split(), heard.split()
+    row = list(range(len(found) + 1))
+    for i, word in enumerate(wanted, 1):
+        above, row[0] = row[0], i
+        for j, other in enumerate(found, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (word != other))
+    return row[-1], len(wanted)
+
+
+def word_error(said: Sequence[str], audio: Sequence[np.ndarray]) -> float:
+    """Word error rate over several utterances: errors in all, divided by words in all."""
+    counts = [errors(plain(text), hear(samples)) for text, samples in zip(said, audio, strict=True)]
+    return sum(wrong for wrong, _ in counts) / max(1, sum(words for _, words in counts))

@@ -1,0 +1,187 @@
+"""Training of the language model: examples as CSM is used, learning, going on, and the export."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from transformers import CsmForConditionalGeneration, MimiModel
+
+from csm_plugin.training import checkpoint, codes, corpus, export, sizes, speech, tokens
+from csm_plugin.training import codec as codec_stage
+from csm_plugin.training import language_model as stage
+from csm_plugin.training.batches import IGNORED, BatchSampler, collate
+from csm_plugin.training.codes import NOWHERE, Segment
+from csm_plugin.training.errors import MissingInput, TrainingError
+from csm_plugin.training.language_model import LanguageTrainer, Plan
+from csm_plugin.training.speech import Speaker
+
+PLAN = Plan(steps=50, batch=4)
+CPU = torch.device("cpu")
+
+
+def small_sizes(patch: pytest.MonkeyPatch) -> None:
+    """A codec and a language model that run in a moment."""
+    codec = sizes.codec_config()
+    codec.update({"num_filters": 4, "hidden_size": 32, "upsample_groups": 32, "head_dim": 16, "intermediate_size": 32})
+    codec.update({"num_attention_heads": 2, "num_key_value_heads": 2})
+    config = sizes.language_config()
+    small = {"hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 1, "num_key_value_heads": 1}
+    config.update({**small, "num_hidden_layers": 4})
+    config.depth_decoder_config.update({**small, "num_hidden_layers": 1, "backbone_hidden_size": 64})
+    config.codec_config = codec
+    patch.setattr(codec_stage, "codec_config", lambda: copy.deepcopy(codec))
+    patch.setattr(stage, "language_config", lambda: copy.deepcopy(config))
+    patch.setattr(export, "language_config", lambda: copy.deepcopy(config))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        small_sizes(patch)
+        yield
+
+
+def made_up(voice: int, frames: int = 20) -> Segment:
+    rng = np.random.default_rng(voice)
+    text = "good morning to you."
+    return Segment(
+        text=text,
+        voice=voice,
+        codes=rng.integers(1, sizes.CODES, (frames, sizes.CODEBOOKS)).astype(np.int16),
+        phonemes=rng.integers(0, 40, (frames, 2)),
+        character=np.minimum(np.arange(frames), len(text) - 1),
+    )
+
+
+@pytest.fixture
+def sampler():
+    return BatchSampler([made_up(voice) for voice in range(8) for _ in range(3)], PLAN.batch)
+
+
+def test_an_example_is_text_then_frames_then_a_frame_of_zeros(sampler):
+    rng = np.random.default_rng(0)
+    examples = [sampler.example(rng) for _ in range(50)]
+    example = min(examples, key=lambda item: item.length())  # one without context
+    batch = collate([example])
+    characters = int((~batch.is_frame[0]).sum())
+    voice = int(batch.voice[0][1])
+
+    assert batch.text[0, :characters].tolist() == tokens.encode("good morning to you.", voice)
+    assert (batch.codes[0, -1] == 0).all() and (batch.target[0, -1] == IGNORED).all()
+    assert np.array_equal(batch.target[0, characters - 1 : -1], batch.codes[0, characters:])
+
+
+def test_guided_positions_hold_the_character_that_is_spoken(sampler):
+    batch = collate([sampler.example(np.random.default_rng(seed)) for seed in range(20)])
+    row, position = (batch.attend != NOWHERE).nonzero()
+    spoken = {tokens.VOCABULARY[token] for token in batch.text[row, batch.attend[row, position]]}
+
+    assert spoken <= set("good morning to you.")
+
+
+def test_the_first_frames_of_a_voice_that_nothing_tells_are_not_learnt(sampler):
+    examples = [collate([sampler.example(np.random.default_rng(seed))]) for seed in range(60)]
+    with_context = [batch for batch in examples if (batch.text[0] == tokens.NUMBER[tokens.BEGIN]).sum() > 1]
+
+    for batch in with_context:
+        first_frame = int(batch.is_frame[0].argmax())
+        assert (batch.target[0, first_frame - 1 : first_frame + 11] == IGNORED).all()
+        assert batch.voice[0, 1] == IGNORED
+
+
+def test_training_brings_the_loss_down_on_a_toy_batch(sampler):
+    trainer = LanguageTrainer(PLAN, CPU)
+    batch = sampler.batch(0, 0)
+
+    losses = [trainer.train_step(batch)["loss"] for _ in range(8)]
+
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit(sampler, tmp_path):
+    first = LanguageTrainer(PLAN, CPU)
+    first.train_step(sampler.batch(0, 0))
+    first.save(tmp_path / "lm.safetensors", "codec")
+    second = LanguageTrainer(PLAN, CPU)
+
+    assert second.load(tmp_path / "lm.safetensors") == "codec"
+    assert first.train_step(sampler.batch(1, 0)) == second.train_step(sampler.batch(1, 0))
+
+
+def test_a_run_goes_on_from_a_kept_state(sampler, tmp_path):
+    first = LanguageTrainer(PLAN, CPU)
+    first.train_step(sampler.batch(0, 0))
+    first.save(tmp_path / "lm.safetensors", "codec")
+    checkpoint.shrink(tmp_path / "lm.safetensors", tmp_path / "small.safetensors", "lm", ("model",))
+    second = LanguageTrainer(PLAN, CPU)
+    second.load(tmp_path / "small.safetensors")
+
+    assert (tmp_path / "small.safetensors").stat().st_size < 0.2 * (tmp_path / "lm.safetensors").stat().st_size
+    assert second.step == 1
+    assert torch.allclose(second.model.lm_head.weight, first.average.get_buffer("lm_head/weight"), atol=1e-3)
+    assert second.train_step(sampler.batch(1, 0))["loss"] > 0
+
+
+@pytest.fixture(scope="module")
+def stages(corpus_folder):
+    """A folder with a codec and a language model that have hardly been trained."""
+    trainer = codec_stage.CodecTrainer(codec_stage.Plan(steps=1), CPU)
+    with torch.no_grad():
+        for book in trainer.codec.quantizer.modules():
+            if hasattr(book, "embed_sum"):
+                book.embed_sum.normal_()
+    trainer.step = 1
+    trainer.save(corpus_folder / codec_stage.STATE)
+    codec = codec_stage.load_codec(corpus_folder)
+    language = LanguageTrainer(PLAN, CPU)
+    language.save(corpus_folder / stage.STATE, codes.fingerprint(codec))
+    yield corpus_folder
+    (corpus_folder / codec_stage.STATE).unlink()
+    (corpus_folder / stage.STATE).unlink()
+
+
+def test_the_corpus_is_encoded_once_and_sentence_by_sentence(stages):
+    codec: MimiModel = codec_stage.load_codec(stages)
+    place = codes.prepare(stages, codec, CPU, shards=1)
+    (shard,) = corpus.shards(stages)
+    found = list(codes.segments(stages, place))
+
+    alone = codec.encode(torch.from_numpy(shard.audio(shard.sentences[0]))[None, None]).audio_codes[0].T
+    assert len(found) == len(shard.sentences)
+    whole = len(alone) - 1  # the last frame is cut short when a sentence is encoded alone
+    assert np.array_equal(found[0].codes[:whole], alone[:whole].numpy())
+    assert len(found[0].character) == len(found[0].phonemes) == len(found[0].codes)
+
+
+def test_the_export_loads_in_transformers_and_speaks(stages, monkeypatch):
+    place = export.run(stages)
+    monkeypatch.setattr(speech, "LONGEST_FRAMES", 6)
+    speaker = Speaker(place)
+    context = [(0, "hello there.", np.zeros(24_000, np.float32))]
+
+    alone, answered = speaker.say(["hello.", "and you?"], [0, 0], context=[[], context])
+
+    assert len(alone) % sizes.FRAME_SAMPLES == 0 and len(answered) % sizes.FRAME_SAMPLES == 0
+    assert np.isfinite(alone).all()
+    loaded = CsmForConditionalGeneration.from_pretrained(place)
+    assert loaded.dtype == torch.float32 and loaded.config.num_codebooks == sizes.CODEBOOKS
+
+
+def test_csm_tiny_is_small_enough_to_be_bundled():
+    model = CsmForConditionalGeneration(sizes.language_config())
+
+    assert 2 * sum(parameter.numel() for parameter in model.parameters()) < 23e6
+
+
+def test_a_model_of_other_codes_is_not_exported(stages):
+    language = LanguageTrainer(PLAN, CPU)
+    language.save(stages / stage.STATE, "another")
+
+    with pytest.raises(TrainingError, match="codes of another codec"):
+        export.assembled(stages)
+
+
+def test_without_a_codec_the_language_model_stage_says_what_to_run(tmp_path):
+    with pytest.raises(MissingInput, match=r"csm_plugin.training codec"):
+        stage.run(tmp_path, minutes=0.01)
