@@ -35,9 +35,10 @@ from pipecat.transports.smallwebrtc.request_handler import (
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 from agents.brain import make_brain
-from agents.engine import chosen_model, load_engine
+from agents.engine import chosen_model
 from agents.recogniser import load_recogniser
 from agents.session import run_session
+from csm_plugin.engine import Engine
 from csm_plugin.errors import CSMError
 from csm_plugin.pipecat import CSMTTSService
 from csm_plugin.pipecat.engines import SpeechEngine
@@ -54,7 +55,6 @@ PAGE = Path(__file__).parent / "page"
 def create_app(
     engine: SpeechEngine,
     *,
-    name: str | None = None,
     voice: str | None = None,
     brain: Callable[[], FrameProcessor] = make_brain,
 ) -> FastAPI:
@@ -62,7 +62,6 @@ def create_app(
 
     Args:
         engine: speaks for every session; each has its own conversation.
-        name: what the page calls the model, if not by the engine's name for it.
         voice: one of the engine's voices, or None for the model's own.
         brain: makes what answers, once per session.
     """
@@ -97,7 +96,7 @@ def create_app(
 
     @app.get("/status")
     async def status() -> dict[str, Any]:
-        return {"status": "ready", "transports": ["webrtc"], "model": name or engine.model_name, "voice": voice}
+        return {"status": "ready", "transports": ["webrtc"], "model": engine.model_name, "voice": voice}
 
     @app.post("/start")
     async def start() -> dict[str, str]:
@@ -154,7 +153,7 @@ def main() -> int:
     model = chosen_model(options.model)
     print(f"Loading {model} …", flush=True)
     try:
-        engine, name = load_engine(model)
+        engine = Engine.load(model)
         check_voice(options.voice, engine.voices)
         listener = socket.create_server((options.host, options.port))
     except (CSMError, OSError) as error:
@@ -162,12 +161,12 @@ def main() -> int:
         return 1
     host, port = listener.getsockname()[:2]
     print(
-        f"Speaking with {name} on {engine.device}, voice: {options.voice or 'the model’s own'}.\n"
+        f"Speaking with {engine.model_name} on {engine.device}, voice: {options.voice or 'the model’s own'}.\n"
         f"Open http://{host}:{port}/, press Connect, allow the microphone, and speak or type.\n"
         "You may interrupt at any time. Ctrl-C ends it.",
         flush=True,
     )
-    app = create_app(engine, name=name, voice=options.voice)
+    app = create_app(engine, voice=options.voice)
     try:
         asyncio.run(uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve([listener]))
     except KeyboardInterrupt:

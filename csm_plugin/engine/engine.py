@@ -77,12 +77,13 @@ class Engine:
         kind = DTYPES[dtype] if dtype != "auto" else _auto_dtype(folder, where)
         tokenizer = SegmentTokenizer(folder)
         csm = CSM(folder, device=where, dtype=kind, rows=max_conversations)
-        name = model if isinstance(model, str) and "/" not in model else folder.name
+        from_hub = "/" in str(model) and not Path(model).expanduser().is_dir()
+        name = str(model) if from_hub else folder.name
         logger.info(
-            "model loaded", model=str(name), device=str(where), dtype=str(kind).removeprefix("torch."),
+            "model loaded", model=name, device=str(where), dtype=str(kind).removeprefix("torch."),
             rows=max_conversations, mb_per_row=round(csm.bytes_per_row / 2**20, 1),
         )  # fmt: skip
-        return cls(csm, tokenizer, VoiceLibrary.beside(folder), str(name), max_queue)
+        return cls(csm, tokenizer, VoiceLibrary.beside(folder), name, max_queue)
 
     @property
     def sample_rate(self) -> int:

@@ -33,7 +33,7 @@ class Speaking:
         self._slots = slots
         self._budget = budget
         self._in_flight: deque[tuple[Batch, PendingStep]] = deque()
-        self.stepper = Stepper(model)
+        self.stepper = Stepper(model, fixed_shapes=model.device.type == "cuda")
 
     def begin(self, session: Session, job: SpeakJob) -> bool:
         """Prefill the next chunk of an utterance, which goes live when that is complete.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from csm_plugin.model.csm import CSM, Frames
+from csm_plugin.model.graphs import FrameGraphs
 from csm_plugin.model.rows import Rows
 
 
@@ -41,19 +42,28 @@ class PendingStep:
 
 
 class Stepper:
-    """Steps a model's rows. On a CPU attention reads exactly what is valid, on a GPU shapes are fixed."""
+    """Steps a model's rows.
 
-    def __init__(self, model: CSM) -> None:
+    Args:
+        fixed_shapes: as a GPU wants it: all steps have the same shapes, so that they run as CUDA graphs, and one step
+            is launched ahead of reading the last one, so that the device never waits for the host. Otherwise, as is
+            best on a CPU, attention reads exactly what is valid and each result is read at once.
+    """
+
+    def __init__(self, model: CSM, *, fixed_shapes: bool) -> None:
         self._model = model
+        self._graphs = FrameGraphs(model) if fixed_shapes else None
         self._rows: Rows | None = None
 
     @property
     def lag(self) -> int:
-        """How many steps to launch ahead of reading: the GPU works on one while the host handles the last."""
-        return 1 if self._model.device.type == "cuda" else 0
+        """How many steps may be under way while the next one is launched."""
+        return 0 if self._graphs is None else 1
 
     def launch(self, rows: list[int], lengths: list[int], ranks: int) -> PendingStep:
         """Launch the next frame of `rows`, whose caches hold `lengths` positions."""
+        if self._graphs is not None:
+            return PendingStep(self._graphs.step(rows, ranks))
         if self._rows is None or self._rows.numbers != rows:
             self._rows = Rows(rows, self._model.device)
         return PendingStep(self._model.step(self._rows, ranks, lengths))
@@ -61,6 +71,6 @@ class Stepper:
 
 def _to_host(tensor: Tensor) -> Tensor:
     if not tensor.is_cuda:
-        return tensor
+        return tensor.clone()
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return host.copy_(tensor, non_blocking=True)

@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from loguru import logger
 
 from csm_plugin.errors import CheckpointAccessError, CheckpointNotFound
+from csm_plugin.model import stand_in
 
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
 UNGATED_COPIES = ("unsloth/csm-1b", "eustlb/csm-1b")
@@ -47,6 +48,8 @@ def find_checkpoint(model: str | Path) -> Path:
         return folder
     if folder.is_file():
         raise CheckpointNotFound(f"{folder} is a file; pass the folder that holds config.json and model.safetensors")
+    if model == stand_in.NAME:
+        return stand_in.stand_in()
     if not isinstance(model, str) or not HUB_ID.fullmatch(model) or model.startswith((".", "~")):
         bundled = ", ".join(bundled_models()) or "none"
         raise CheckpointNotFound(

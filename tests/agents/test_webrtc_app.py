@@ -14,7 +14,7 @@ SDP = ["", "x", "v=0\r\n", "v=0\r\nm=audio", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(create_app(ScriptedEngine(), name="a model", voice="ann"))
+    return TestClient(create_app(ScriptedEngine(), voice="ann"))
 
 
 def test_the_page_and_its_parts_come_from_this_server_alone(client: TestClient) -> None:
@@ -36,7 +36,7 @@ def test_the_status_tells_the_model_and_the_voice(client: TestClient) -> None:
     assert client.get("/status").json() == {
         "status": "ready",
         "transports": ["webrtc"],
-        "model": "a model",
+        "model": "scripted",
         "voice": "ann",
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.table import table
 from csm_plugin.cli import main
 from csm_plugin.model import checkpoint
 
@@ -42,3 +43,7 @@ def test_the_command_line_examples_run(capsys: pytest.CaptureFixture[str], tmp_p
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().out
     assert (tmp_path / "hello.wav").stat().st_size > 1_000
+
+
+def test_the_table_of_figures_comes_from_the_committed_results() -> None:
+    assert table() in README

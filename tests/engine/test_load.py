@@ -15,9 +15,10 @@ import pytest
 from loguru import logger
 
 from csm_plugin.engine import Engine
+from csm_plugin.engine.stepper import Stepper
 from csm_plugin.errors import EngineBusyError, EngineClosedError, GenerationError
 from csm_plugin.settings import FRAME_SAMPLES, Sampling
-from tests.engine.helpers import GREEDY, TWENTY_FRAMES, EditedSteps, codes_of, spoken
+from tests.engine.helpers import GREEDY, TWENTY_FRAMES, EditedSteps, codes_of, end_after, spoken
 
 Eventually = Callable[[Callable[[], bool]], None]
 ENDLESS = Sampling(seed=3, max_seconds=60, trim_silence=False)
@@ -272,3 +273,25 @@ def test_an_errors_log_tells_where_and_never_what_was_said(engine: Engine) -> No
         logger.remove(sink)
     assert "in fail" in log.getvalue() and "ValueError" in log.getvalue()
     assert "Zanzibar" not in log.getvalue() + str(caught.value)
+
+
+def test_steps_as_a_gpu_takes_them_give_the_same_speech(engine: Engine) -> None:
+    def say_all() -> list[np.ndarray]:
+        with engine.conversation() as first, engine.conversation() as second:
+            said = [
+                first.speak("Hello.", TWENTY_FRAMES),
+                second.speak("And more.", GREEDY),
+                first.speak("Two.", GREEDY),
+            ]
+            return [codes_of(utterance) for utterance in said]
+
+    expected = say_all()
+    engine._scheduler.speaking.stepper = Stepper(engine._model, fixed_shapes=True)
+    assert engine._scheduler.speaking.stepper.lag == 1
+    assert all(np.array_equal(a, b) for a, b in zip(say_all(), expected, strict=True))
+    EditedSteps(engine, end_after(7))
+    with engine.conversation() as talk:
+        assert len(spoken(talk, "Ends by itself.")) == 7
+        reader = iter(talk.speak(LONG_TEXT, ENDLESS))
+        next(reader)
+        talk.interrupt()
