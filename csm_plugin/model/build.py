@@ -20,21 +20,26 @@ DEPTH_EMBEDDING = "depth_decoder.model.embed_tokens.weight"
 
 
 def reader(files: WeightFiles, dtype: torch.dtype, device: torch.device) -> Read:
-    """Return a function that reads one tensor by name and shape, as `dtype` on `device`."""
+    """Return a function that reads one tensor by name and shape, as `dtype` on `device`.
+
+    It copies: a tensor that stayed a view of the mapped file would keep all of the file mapped.
+    """
 
     def read(name: str, *shape: int) -> Tensor:
-        return files.get(name, shape).to(device=device, dtype=dtype)
+        return files.get(name, shape).to(device=device, dtype=dtype, copy=True)
 
     return read
 
 
 def build_backbone(read: Read, config: ModelConfig, device: torch.device) -> Transformer:
     """Build the backbone's transformer."""
-    rotation = csm_rotation(config.csm, config.backbone.positions).to(device)
+    rotation = csm_rotation(config.csm, config.backbone.positions + 1).to(device)  # one more for idle rows
     return _transformer(read, "backbone_model", config.backbone, rotation)
 
 
-def build_depth(read: Read, files: WeightFiles, config: ModelConfig, device: torch.device) -> tuple[Transformer, DepthWeights]:
+def build_depth(
+    read: Read, files: WeightFiles, config: ModelConfig, device: torch.device
+) -> tuple[Transformer, DepthWeights]:
     """Build the depth decoder, its code embeddings multiplied by the input projection."""
     shape = replace(config.depth, positions=config.codebooks)
     rotation = csm_rotation(config.csm.depth_decoder_config, shape.positions).to(device)
@@ -88,9 +93,9 @@ def _layer(read: Read, prefix: str, shape: TransformerShape) -> Layer:
         (read(f"{prefix}.mlp.gate_proj.weight", mlp, width), read(f"{prefix}.mlp.up_proj.weight", mlp, width))
     )
     return Layer(
-        qkv=_behind_norm(qkv, read(f"{prefix}.input_layernorm.weight", width)),
+        qkv=_behind_norm(qkv, read(f"{prefix}.input_layernorm.weight", width)).T,
         output=read(f"{prefix}.self_attn.o_proj.weight", width, queries).T,
-        gate_up=_behind_norm(gate_up, read(f"{prefix}.post_attention_layernorm.weight", width)),
+        gate_up=_behind_norm(gate_up, read(f"{prefix}.post_attention_layernorm.weight", width)).T,
         down=read(f"{prefix}.mlp.down_proj.weight", width, mlp).T,
     )
 

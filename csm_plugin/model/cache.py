@@ -7,20 +7,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csm_plugin.model.rows import Rows
-from csm_plugin.model.transformer import Attend, TransformerShape
+from csm_plugin.model.transformer import Attend, Transformer, pairs, rotate
 
 
 class KVCache:
-    """Static keys and values, together [L, rows, positions, 2 Hkv, hd], keys first.
+    """Static keys and values, together [L, rows, positions + 1, 2 Hkv, hd], keys first.
 
     The cache does not know how much of a row is valid: callers pass lengths. Positions past a row's length may hold
-    anything finite. Not thread-safe: the device thread owns it.
+    anything finite. The position behind the last one is never read: idle rows among live ones write there. Not
+    thread-safe: the device thread owns it.
     """
 
-    def __init__(self, shape: TransformerShape, rows: int, dtype: torch.dtype, device: torch.device) -> None:
-        size = (shape.layers, rows, shape.positions, 2 * shape.kv_heads, shape.head_dim)
-        self.shape = shape
+    def __init__(self, transformer: Transformer, rows: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.shape = shape = transformer.shape
+        size = (shape.layers, rows, shape.positions + 1, 2 * shape.kv_heads, shape.head_dim)
         self.data = torch.zeros(size, dtype=dtype, device=device)
+        self._rotation = transformer.rotation
+        self._by_head = self.data.transpose(2, 3).split(shape.kv_heads, dim=2)  # 2 x [L, rows, Hkv, P + 1, hd]
+        self._by_place = self.data.flatten(1, 2).unbind()  # L x [rows * (P + 1), 2 Hkv, hd]
 
     @property
     def bytes_per_row(self) -> int:
@@ -28,55 +32,45 @@ class KVCache:
 
     def prefill(self, row: int, start: int, length: int) -> Attend:
         """Return the attention of `length` new positions of one row behind its first `start`."""
-        end = start + length
-        heads, kv_heads = self.shape.heads, self.shape.kv_heads
+        end, heads, kv_heads = start + length, self.shape.heads, self.shape.kv_heads
+        rotation = self._rotation[start:end, None]
         mask = torch.ones(length, end, dtype=torch.bool, device=self.data.device).tril(start)
 
-        def attend(layer: int, qkv: Tensor) -> Tensor:
-            cached = self.data[layer, row, :end]  # [end, 2 Hkv, hd]
-            cached[start:] = qkv[:, heads:]
-            keys, values = cached.transpose(0, 1)[None].split(kv_heads, dim=1)  # [1, Hkv, end, hd]
+        def attend(layer: int, weight: Tensor, x: Tensor) -> Tensor:
+            qkv = self._project(x, weight, rotation)
+            self.data[layer, row, start:end] = qkv[:, heads:]
+            keys, values = (part[layer, row, None, :, :end] for part in self._by_head)  # [1, Hkv, end, hd]
             queries = qkv[None, :, :heads].transpose(1, 2)
-            mixed = F.scaled_dot_product_attention(
-                queries, keys, values, attn_mask=mask, enable_gqa=heads != kv_heads
-            )
+            mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, enable_gqa=heads != kv_heads)
             return mixed[0].transpose(0, 1).flatten(1)
 
         return attend
 
-    def step_exact(self, rows: Rows, lengths: list[int]) -> Attend:
-        """Return the attention of one new position a row, behind the `lengths` valid ones, reading exactly those."""
-        heads, kv_heads = self.shape.heads, self.shape.kv_heads
-
-        def attend(layer: int, qkv: Tensor) -> Tensor:
-            mixed = []
-            for index, (row, length) in enumerate(zip(rows.numbers, lengths, strict=True)):
-                cached = self.data[layer, row, : length + 1]  # [n, 2 Hkv, hd]
-                cached[length] = qkv[index, heads:]
-                keys, values = cached.transpose(0, 1)[None].split(kv_heads, dim=1)
-                queries = qkv[index, :heads].view(1, kv_heads, -1, self.shape.head_dim)  # [1, Hkv, G, hd]
-                mixed.append(F.scaled_dot_product_attention(queries, keys, values).view(1, -1))
-            return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
-
-        return attend
-
-    def step_masked(self, rows: Rows, positions: Tensor) -> Attend:
-        """Return the attention of one new position a row with all shapes fixed, as a CUDA graph needs it.
+    def step(self, rows: Rows, positions: Tensor, lengths: list[int] | None) -> Attend:
+        """Return the attention of one new position a row.
 
         Args:
-            rows: a run of neighbours, so that their keys are a view.
-            positions: int64 [B], where the new keys go.
+            positions: int64 [B], where the new keys go; all before them are valid.
+            lengths: the same on the host, so that no more than needed is read. None reads everything, in fixed shapes.
         """
-        heads, kv_heads = self.shape.heads, self.shape.kv_heads
-        reach = torch.arange(self.shape.positions, device=self.data.device)
-        mask = (reach <= positions[:, None])[:, None, None]  # [B, 1, 1, P]
+        shape = self.shape
+        if lengths is None:
+            positions = positions.clamp(max=shape.positions)
+        if rows.live is not None:
+            positions = torch.where(rows.live, positions, shape.positions)
+        rotation = self._rotation[positions][:, None]  # [B, 1, hd / 2]: the same for all heads
+        places = rows.index * (shape.positions + 1) + positions
+        seen = [self._seen(batch, kept, positions, lengths) for batch, kept in rows.runs]
 
-        def attend(layer: int, qkv: Tensor) -> Tensor:
-            data = self.data[layer]
-            data[rows.index, positions] = qkv[:, heads:]
-            keys, values = rows.take(data).transpose(1, 2).split(kv_heads, dim=1)  # [B, Hkv, P, hd]
-            queries = qkv[:, :heads].view(len(rows), kv_heads, -1, self.shape.head_dim)
-            return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask).flatten(1)
+        def attend(layer: int, weight: Tensor, x: Tensor) -> Tensor:
+            qkv = self._project(x, weight, rotation)
+            self._by_place[layer].index_copy_(0, places, qkv[:, shape.heads :])
+            queries = qkv[:, : shape.heads].unflatten(1, (shape.kv_heads, -1))  # [B, Hkv, G, hd]
+            mixed = [
+                F.scaled_dot_product_attention(queries[batch], keys[layer], values[layer], attn_mask=mask)
+                for batch, keys, values, mask in seen
+            ]
+            return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).flatten(1)
 
         return attend
 
@@ -91,3 +85,22 @@ class KVCache:
     def clear(self, row: int) -> None:
         """Zero a row: needed once after anything that was not finite, because masked keys are still multiplied by 0."""
         self.data[:, row] = 0
+
+    def _project(self, x: Tensor, weight: Tensor, rotation: Tensor) -> Tensor:
+        """Return rotated queries and keys, with values, of some positions: [N, H + 2 Hkv, hd]."""
+        qkv = torch.mm(x, weight).view(len(x), -1, self.shape.head_dim)
+        rotate(pairs(qkv[:, : self.shape.heads + self.shape.kv_heads]), rotation)
+        return qkv
+
+    def _seen(
+        self, batch: slice, kept: slice, positions: Tensor, lengths: list[int] | None
+    ) -> tuple[slice, tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]:
+        """Return each layer's keys and values of a run of rows, and the mask of those not valid: [b, 1, 1, end]."""
+        reach = {self.shape.positions - 1} if lengths is None else set(lengths[batch])
+        end = max(reach) + 1
+        keys, values = (part[:, kept, :, :end].unbind() for part in self._by_head)  # L x [b, Hkv, end, hd]
+        if lengths is not None and len(reach) == 1:
+            return batch, keys, values, None
+        allowed = torch.arange(end, device=positions.device) <= positions[batch, None]
+        mask = torch.zeros((), dtype=self.data.dtype, device=positions.device).where(allowed, -torch.inf)
+        return batch, keys, values, mask[:, None, None]

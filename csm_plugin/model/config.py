@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
 from transformers import CsmConfig, MimiConfig, PretrainedConfig
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 from transformers.models.mimi.modeling_mimi import MimiRotaryEmbedding
@@ -56,9 +57,13 @@ def read_config(folder: Path) -> ModelConfig:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointFormatError(f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint") from None
+        raise CheckpointFormatError(
+            f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint"
+        ) from None
     except (OSError, ValueError) as error:
-        raise CheckpointFormatError(f"{path} cannot be read as JSON ({error}); download the checkpoint again") from error
+        raise CheckpointFormatError(
+            f"{path} cannot be read as JSON ({error}); download the checkpoint again"
+        ) from error
     if not isinstance(raw, dict) or raw.get("model_type") != "csm":
         kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
         raise CheckpointFormatError(f"{path} describes model_type {kind!r}; only 'csm' can be loaded")
@@ -83,13 +88,13 @@ def read_config(folder: Path) -> ModelConfig:
     )
 
 
-def csm_rotation(config: PretrainedConfig, positions: int):
+def csm_rotation(config: PretrainedConfig, positions: int) -> Tensor:
     """Return the rotary table of the backbone or depth decoder, with the checkpoint's own scaling."""
     rotary = CsmRotaryEmbedding(config)
     return rotation_table(rotary.inv_freq, rotary.attention_scaling, positions)
 
 
-def mimi_rotation(config: MimiConfig, positions: int):
+def mimi_rotation(config: MimiConfig, positions: int) -> Tensor:
     """Return the rotary table of the codec's transformers."""
     rotary = MimiRotaryEmbedding(config)
     return rotation_table(rotary.inv_freq, rotary.attention_scaling, positions)

@@ -63,16 +63,15 @@ class CSM:
             self.backbone = build_backbone(read, config, device)
             self.depth = DepthDecoder(*build_depth(read, files, config, device), rows)
             self.mimi = build_mimi(files, config.mimi, device)
-            self.cache = KVCache(config.backbone, rows, dtype, device)
+            self.cache = KVCache(self.backbone, rows, dtype, device)
             self.decoder_state = self.mimi.decoder_state(rows)
             self._code_offsets = torch.arange(config.codebooks, device=device) * config.codebook_size
             self._next_input = torch.zeros(rows, config.backbone.width, dtype=dtype, device=device)
             self._position = torch.zeros(rows, dtype=torch.int64, device=device)
             self._frame = torch.zeros(rows, dtype=torch.int64, device=device)
-            self._live = torch.zeros(rows, dtype=torch.int64, device=device)
             self._noise = torch.zeros(rows, self.positions, config.codebooks, device=device)
             self._inverse_temperature = torch.ones(rows, 1, device=device)
-            self._top_k = torch.ones(rows, 1, dtype=torch.int64, device=device)
+            self._rank_bias = torch.zeros(rows, config.codebook_size, device=device)
 
     @property
     def positions(self) -> int:
@@ -91,9 +90,7 @@ class CSM:
         Args:
             inputs: int32 [n, 1 + codebooks].
         """
-        length = len(inputs)
-        rotation = self.backbone.rotation[start : start + length]
-        self.backbone.run(self._embed(inputs), rotation, self.cache.prefill(row, start, length))
+        self.backbone.run(self._embed(inputs), self.cache.prefill(row, start, len(inputs)))
 
     @torch.inference_mode()
     def begin(self, row: int, position: int, last: np.ndarray, sampling: Sampling, seed: int, max_frames: int) -> None:
@@ -103,43 +100,38 @@ class CSM:
         self._next_input[row] = self._embed(last)[0]
         self._position[row] = position
         self._frame[row] = 0
-        self._live[row] = 1
         self._noise[row, :max_frames] = torch.from_numpy(noise).to(self.device, non_blocking=True)
         self._inverse_temperature[row] = 1.0 if greedy else 1.0 / sampling.temperature
-        self._top_k[row] = 1 if greedy else sampling.top_k
+        self._rank_bias[row] = 0.0
+        self._rank_bias[row, 1 if greedy else sampling.top_k :] = -torch.inf
         self.decoder_state.reset(Rows([row], self.device))
 
     @torch.inference_mode()
     def end(self, row: int) -> None:
         """Make a row idle; its cache stays."""
-        self._live[row] = 0
+        self._position[row] = self.positions
 
     @torch.inference_mode()
     def step(self, rows: Rows, ranks: int, lengths: list[int] | None) -> Frames:
         """Make the next frame of some rows, without waiting for the device.
 
         Args:
+            rows: rows that are not live among them, as `rows.live` tells, stay as they are.
             ranks: the largest top_k among the live rows (1 where all are greedy).
-            lengths: each row's valid positions, for attention that reads exactly those; None for fixed shapes, where
-                `rows` may hold idle rows among the live ones.
+            lengths: each row's valid positions, so that attention reads no more than those; None for fixed shapes.
         """
-        positions = rows.take(self._position)
-        if lengths is None:
-            positions = positions.clamp(max=self.positions - 1)
-            attend = self.cache.step_masked(rows, positions)
-        else:
-            attend = self.cache.step_exact(rows, lengths)
-        hidden = self.backbone.run(rows.take(self._next_input), self.backbone.rotation[positions], attend)  # [B, D]
+        positions, frame = rows.take(self._position), rows.take(self._frame)
+        attend = self.cache.step(rows, positions, lengths)
+        hidden = self.backbone.run(rows.take(self._next_input).clone(), attend)  # [B, D]
         logits = F.linear(hidden, self.first_head)
-        draw = self._draw(rows, ranks)
+        draw = self._draw(rows, frame, ranks)
         codes, last_logits = self.depth.frame(hidden, draw.codes(logits, 0), draw)
         pcm = self.mimi.decode(codes[:, None], self.decoder_state, rows)
-        live = rows.take(self._live)
         rows.put(self._next_input, self._embed_frames(codes))
-        rows.put(self._position, positions + live)
-        rows.put(self._frame, rows.take(self._frame) + live)
-        finite = torch.isfinite(logits).all(-1) & torch.isfinite(last_logits).all(-1)
-        return Frames(codes, pcm, finite)
+        rows.put(self._position, positions + 1)
+        rows.put(self._frame, frame + 1)
+        failed = logits.sum(-1, dtype=torch.float32) + last_logits.sum(-1, dtype=torch.float32)
+        return Frames(codes, pcm, torch.isfinite(failed))
 
     @torch.inference_mode()
     def snapshot(self, row: int, length: int) -> Tensor:
@@ -156,12 +148,12 @@ class CSM:
         """Forget a row's cache, not-finite numbers included."""
         self.cache.clear(row)
 
-    def _draw(self, rows: Rows, ranks: int) -> Draw:
-        ranks = min(ranks, self.config.codebook_size)
-        rank = torch.arange(ranks, device=self.device)
-        allowed = rank < rows.take(self._top_k)  # [B, ranks]
-        bias = torch.zeros((), device=self.device).where(allowed, -torch.inf)
-        return Draw(self._noise[rows.index, rows.take(self._frame)], rows.take(self._inverse_temperature), bias)
+    def _draw(self, rows: Rows, frame: Tensor, ranks: int) -> Draw:
+        return Draw(
+            uniform=self._noise[rows.index, frame].unsqueeze(-1).unbind(1),
+            inverse_temperature=rows.take(self._inverse_temperature),
+            rank_bias=rows.take(self._rank_bias)[:, :ranks],
+        )
 
     def _embed(self, inputs: np.ndarray) -> Tensor:
         """Return the embeddings [n, D] of context positions."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csm_plugin.model.sampler import Draw
-from csm_plugin.model.transformer import Attend, Transformer
+from csm_plugin.model.transformer import Attend, Transformer, pairs, rotate
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,33 @@ class DepthWeights:
     heads: Tensor  # [codebooks - 1, V, Dd]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where new positions of one layer are kept and what they see: views of the decoder's memory."""
+
+    qkv: Tensor  # [T * B, (H + 2 Hkv) * hd]
+    rotated: Tensor  # `pairs` of queries and keys, [T, B, H + Hkv, ...]
+    queries: Tensor  # [B, Hkv, G, hd], [B, H, T, hd] of several positions
+    keys: Tensor  # [B, Hkv, end, hd]
+    values: Tensor  # [B, Hkv, end, hd]
+
+
 class DepthDecoder:
-    """Samples codebooks 1 to K - 1 of a frame, one after the other, for a batch of rows."""
+    """Samples codebooks 1 to K - 1 of a frame, one after the other, for a batch of rows.
+
+    Queries, keys and values of a frame have fixed places, made out once for each batch size: the steps are so small
+    that slicing would be half of their time.
+    """
 
     def __init__(self, transformer: Transformer, weights: DepthWeights, rows: int) -> None:
         shape = transformer.shape
         self.transformer = transformer
         self.weights = weights
-        self._cache = torch.zeros(
-            (shape.layers, rows, shape.positions, 2 * shape.kv_heads, shape.head_dim),
-            dtype=weights.heads.dtype,
-            device=weights.heads.device,
-        )
-        self._first_mask = torch.ones(2, 2, dtype=torch.bool, device=weights.heads.device).tril()
         self._embeddings = list(weights.embeddings)
         self._heads = list(weights.heads)
+        width = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
+        self._memory = weights.heads.new_zeros(shape.layers, rows * shape.positions * width)
+        self._places: dict[int, list[list[_Place]]] = {}
 
     def frame(self, hidden: Tensor, first: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Complete a frame.
@@ -53,41 +65,56 @@ class DepthDecoder:
         Returns:
             all codes of the frame, int64 [B, K]; the last logits, [B, V], by which a caller sees numeric failure.
         """
-        transformer = self.transformer
         rows = len(first)
-        start = F.linear(hidden, self.weights.projection)
-        x = torch.stack((start, F.embedding(first, self._embeddings[0])), dim=1).flatten(0, 1)  # [2 B, Dd]
-        x = transformer.run(x, transformer.rotation[:2].repeat(rows, 1), self._attend(rows, 0, 2))[1::2]
+        if rows not in self._places:
+            self._places[rows] = self._lay_out(rows)
+        places = self._places[rows]
+        x = torch.cat((F.linear(hidden, self.weights.projection), F.embedding(first, self._embeddings[0])))  # [2 B, Dd]
+        x = self.transformer.run(x, self._attend(places[0], 0, 2))[rows:]
         logits = F.linear(x, self._heads[0])
         codes = [first, draw.codes(logits, 1)]
         for book in range(1, len(self._heads)):
             x = F.embedding(codes[book], self._embeddings[book])
-            position = book + 1
-            x = transformer.run(x, transformer.rotation[position, None], self._attend(rows, position, 1))
+            x = self.transformer.run(x, self._attend(places[book], book + 1, 1))
             logits = F.linear(x, self._heads[book])
             codes.append(draw.codes(logits, book + 1))
         return torch.stack(codes, dim=1), logits
 
-    def _attend(self, rows: int, begin: int, length: int) -> Attend:
+    def _attend(self, places: list[_Place], begin: int, length: int) -> Attend:
         """Return the attention of `length` new positions from `begin` on, 2 at the start and 1 from then on."""
-        shape = self.transformer.shape
-        heads, kv_heads, end = shape.heads, shape.kv_heads, begin + length
+        rotation = self.transformer.rotation[begin : begin + length, None, None]
+        grouped = self.transformer.shape.heads != self.transformer.shape.kv_heads
 
-        def attend(layer: int, qkv: Tensor) -> Tensor:
-            qkv = qkv.unflatten(0, (rows, length))  # [B, T, H + 2 Hkv, hd]
-            cached = self._cache[layer, :rows, :end]
-            cached[:, begin:] = qkv[:, :, heads:]
-            keys, values = cached.transpose(1, 2).split(kv_heads, dim=1)  # [B, Hkv, end, hd]
+        def attend(layer: int, weight: Tensor, x: Tensor) -> Tensor:
+            place = places[layer]
+            torch.mm(x, weight, out=place.qkv)
+            rotate(place.rotated, rotation)
             if length == 1:
-                queries = qkv[:, 0, :heads].unflatten(1, (kv_heads, -1))  # [B, Hkv, G, hd]
-                return F.scaled_dot_product_attention(queries, keys, values).flatten(1)
+                return F.scaled_dot_product_attention(place.queries, place.keys, place.values).flatten(1)
             mixed = F.scaled_dot_product_attention(
-                qkv[:, :, :heads].transpose(1, 2),
-                keys,
-                values,
-                attn_mask=self._first_mask,
-                enable_gqa=heads != kv_heads,
+                place.queries, place.keys, place.values, is_causal=True, enable_gqa=grouped
             )
-            return mixed.transpose(1, 2).reshape(rows * length, -1)
+            return mixed.permute(2, 0, 1, 3).reshape(len(x), -1)
 
         return attend
+
+    def _lay_out(self, rows: int) -> list[list[_Place]]:
+        """Return the places of each step and layer for a batch size."""
+        shape = self.transformer.shape
+        rotated = shape.heads + shape.kv_heads
+        used = shape.positions * rows * (rotated + shape.kv_heads) * shape.head_dim
+        memory = self._memory[:, :used].view(shape.layers, shape.positions, rows, -1, shape.head_dim)
+
+        def place(layer: Tensor, begin: int, end: int) -> _Place:
+            new, seen = layer[begin:end], layer[:end].permute(1, 2, 0, 3)  # [T, B, .., hd], [B, .., end, hd]
+            one = new[0, :, : shape.heads].unflatten(1, (shape.kv_heads, -1))  # [B, Hkv, G, hd]
+            return _Place(
+                qkv=new.flatten(2).flatten(0, 1),
+                rotated=pairs(new[:, :, :rotated]),
+                queries=one if end - begin == 1 else seen[:, : shape.heads],
+                keys=seen[:, shape.heads : rotated],
+                values=seen[:, rotated:],
+            )
+
+        steps = [(0, 2), *((position, position + 1) for position in range(2, shape.positions))]
+        return [[place(layer, begin, end) for layer in memory] for begin, end in steps]

@@ -14,12 +14,12 @@ class Draw:
     """How the codes of one frame are drawn for a batch.
 
     Args:
-        uniform: float32 [B, codebooks], in [0, 1).
+        uniform: float32 [B, 1] of each codebook, in [0, 1).
         inverse_temperature: float32 [B, 1].
         rank_bias: float32 [B, k], 0 for ranks that a row may draw and -inf for the others.
     """
 
-    uniform: Tensor
+    uniform: tuple[Tensor, ...]
     inverse_temperature: Tensor
     rank_bias: Tensor
 
@@ -35,7 +35,7 @@ class Draw:
         likeliest, ids = logits.float().topk(ranks)
         weights = torch.softmax(torch.addcmul(self.rank_bias, likeliest, self.inverse_temperature), dim=-1)
         cumulative = weights.cumsum(-1)
-        threshold = self.uniform[:, codebook, None] * cumulative[:, -1:]
+        threshold = self.uniform[codebook] * cumulative[:, -1:]
         rank = (cumulative < threshold).sum(-1, keepdim=True)
         return ids.gather(1, rank)[:, 0]
 

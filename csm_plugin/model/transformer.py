@@ -1,6 +1,6 @@
 """A Llama-style transformer over fused weights: the body of CSM's backbone and of its depth decoder.
 
-The attention itself is passed in, because only the caches know which keys a position may see.
+The attention itself is passed in, because only the caches know where keys are kept and which ones a position may see.
 
 Source: transformers' `CsmDecoderLayer` (pre-norm RMSNorm, grouped-query attention, RoPE, SwiGLU). RMSNorm is taken
 apart: scaling to unit length stays, its weight and the factor sqrt(D) are multiplied into the projections behind it.
@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# (layer index, rotated queries and keys with values [N, H + 2 Hkv, hd]) -> mixed values [N, H * hd]
-Attend = Callable[[int, Tensor], Tensor]
+# (layer index, its query/key/value weights, inputs [N, D]) -> mixed values [N, H * hd]
+Attend = Callable[[int, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class TransformerShape:
 class Layer:
     """The weights of one layer: query/key/value and gate/up fused, norms folded in, pairs interleaved for `rotate`."""
 
-    qkv: Tensor  # [(H + 2 Hkv) * hd, D]
+    qkv: Tensor  # [D, (H + 2 Hkv) * hd]
     output: Tensor  # [H * hd, D]
-    gate_up: Tensor  # [2 M, D]
+    gate_up: Tensor  # [D, 2 M]
     down: Tensor  # [M, D]
 
 
@@ -55,23 +55,17 @@ class Transformer:
         self._unit_weight = torch.full((shape.width,), shape.width**-0.5, dtype=weight.dtype, device=weight.device)
         self._by_parts = weight.device.type == "cpu" and weight.dtype == torch.float32
 
-    def run(self, x: Tensor, rotation: Tensor, attend: Attend) -> Tensor:
+    def run(self, x: Tensor, attend: Attend) -> Tensor:
         """Return the final hidden states of some positions, scaled to unit length.
 
         Args:
-            x: [N, D], any positions of any rows.
-            rotation: complex64 [N, hd / 2] for them.
+            x: [N, D], any positions of any rows; overwritten.
             attend: the attention among them.
         """
-        shape = self.shape
-        heads, rotated = shape.heads + 2 * shape.kv_heads, shape.heads + shape.kv_heads
-        rotation = rotation[:, None]  # [N, 1, hd / 2]: the same for all heads
         for index, layer in enumerate(self.layers):
-            qkv = F.linear(self.unit(x), layer.qkv).view(-1, heads, shape.head_dim)
-            rotate(qkv[:, :rotated], rotation)
-            x = torch.addmm(x, attend(index, qkv), layer.output)
-            gate, up = F.linear(self.unit(x), layer.gate_up).chunk(2, dim=-1)
-            x = torch.addmm(x, F.silu(gate) * up, layer.down)
+            x.addmm_(attend(index, layer.qkv, self.unit(x)), layer.output)
+            gate, up = torch.mm(self.unit(x), layer.gate_up).chunk(2, dim=-1)
+            x.addmm_(F.silu(gate) * up, layer.down)
         return self.unit(x)
 
     def unit(self, x: Tensor) -> Tensor:
@@ -81,13 +75,18 @@ class Transformer:
         return F.rms_norm(x, (self.shape.width,), self._unit_weight, self.shape.norm_eps)
 
 
+def pairs(x: Tensor) -> Tensor:
+    """Return the view of `x` [..., hd] that `rotate` works on: complex [..., hd / 2] where the dtype allows it."""
+    return torch.view_as_complex(x.unflatten(-1, (-1, 2))) if x.dtype == torch.float32 else x
+
+
 def rotate(x: Tensor, rotation: Tensor) -> None:
-    """Apply rotary positions in place to `x` [..., hd], whose pairs lie side by side, in float32."""
-    if x.dtype == torch.float32:
-        torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(rotation)
+    """Apply rotary positions in place to `pairs`, which lie side by side, in float32."""
+    if x.is_complex():
+        x.mul_(rotation)
     else:
-        pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-        x.copy_(torch.view_as_real(pairs * rotation).flatten(-2))
+        rotated = torch.view_as_complex(x.float().unflatten(-1, (-1, 2))) * rotation
+        x.copy_(torch.view_as_real(rotated).flatten(-2))
 
 
 def interleave_pairs(weight: Tensor, head_dim: int) -> Tensor:

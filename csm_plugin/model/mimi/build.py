@@ -10,7 +10,7 @@ from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.config import mimi_rotation
 from csm_plugin.model.mimi.attention import WindowLayer, WindowTransformer
 from csm_plugin.model.mimi.codec import Mimi, SeaNet
-from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit, Upsample
+from csm_plugin.model.mimi.conv import CausalConv, ResidualUnit, Upsample
 from csm_plugin.model.mimi.quantizer import ResidualQuantizer, SplitQuantizer
 from csm_plugin.model.transformer import interleave_pairs
 from csm_plugin.model.weights import WeightFiles
@@ -35,19 +35,21 @@ class _Builder:
         self.prefix = prefix
 
     def mimi(self) -> Mimi:
-        config = self.config
+        config, width = self.config, self.config.hidden_size
         stride = int(config.encodec_frame_rate / config.frame_rate)
         if stride < 2:
             raise CheckpointFormatError(f"the codec runs at {config.frame_rate} frames/s; 12.5 is supported")
         return Mimi(
             encoder=self.encoder(),
             encoder_transformer=self.transformer("encoder_transformer"),
-            downsample=CausalConv.of("downsample", self.read("downsample.conv.weight"), None, stride),
+            downsample=CausalConv.of(
+                "downsample", self.read("downsample.conv.weight", width, width, 2 * stride), None, stride
+            ),
             quantizer=SplitQuantizer(
                 self.quantizer("semantic", config.num_semantic_quantizers),
                 self.quantizer("acoustic", config.num_quantizers - config.num_semantic_quantizers),
             ),
-            upsample=Upsample.of("upsample", self.read("upsample.conv.weight", config.hidden_size, 1, 2 * stride)),
+            upsample=Upsample.of("upsample", self.read("upsample.conv.weight", width, 1, 2 * stride)),
             decoder_transformer=self.transformer("decoder_transformer"),
             decoder=self.decoder(),
             frame_samples=int(config.frame_size),
@@ -55,38 +57,47 @@ class _Builder:
         )
 
     def read(self, name: str, *shape: int) -> Tensor:
-        return self.files.get(self.prefix + name, shape or None).to(self.device, torch.float32)
+        return self.files.get(self.prefix + name, shape).to(self.device, torch.float32, copy=True)
 
-    def conv(self, name: str, stride: int = 1, dilation: int = 1) -> CausalConv:
-        return CausalConv.of(name, self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias"), stride, dilation)
+    def conv(self, name: str, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> CausalConv:
+        weight = self.read(f"{name}.conv.weight", outputs, inputs, kernel)
+        return CausalConv.of(name, weight, self.read(f"{name}.conv.bias", outputs), stride, dilation)
 
-    def residual(self, name: str, dilation: int) -> ResidualUnit:
-        return ResidualUnit(self.conv(f"{name}.block.1", dilation=dilation), self.conv(f"{name}.block.3"))
+    def residual(self, name: str, width: int, dilation: int) -> ResidualUnit:
+        inner, kernel = width // self.config.compress, self.config.residual_kernel_size
+        return ResidualUnit(
+            self.conv(f"{name}.block.1", width, inner, kernel, dilation=dilation),
+            self.conv(f"{name}.block.3", inner, width, 1),
+        )
 
     def encoder(self) -> SeaNet:
-        config, number = self.config, 1
-        layers: list[CausalConv | CausalConvTranspose | ResidualUnit] = [self.conv("encoder.layers.0")]
+        config, number, width = self.config, 1, self.config.num_filters
+        layers: list[CausalConv | ResidualUnit] = [self.conv("encoder.layers.0", 1, width, config.kernel_size)]
         for ratio in reversed(config.upsampling_ratios):
             for j in range(config.num_residual_layers):
-                layers.append(self.residual(f"encoder.layers.{number}", config.dilation_growth_rate**j))
+                layers.append(self.residual(f"encoder.layers.{number}", width, config.dilation_growth_rate**j))
                 number += 1
-            layers.append(self.conv(f"encoder.layers.{number + 1}", stride=ratio))  # behind an ELU
+            name = f"encoder.layers.{number + 1}"  # behind an ELU
+            layers.append(self.conv(name, width, 2 * width, 2 * ratio, stride=ratio))
             number += 2
-        layers.append(self.conv(f"encoder.layers.{number + 1}"))
+            width *= 2
+        layers.append(self.conv(f"encoder.layers.{number + 1}", width, config.hidden_size, config.last_kernel_size))
         return SeaNet(layers)
 
     def decoder(self) -> SeaNet:
         config, number = self.config, 1
-        layers: list[CausalConv | CausalConvTranspose | ResidualUnit] = [self.conv("decoder.layers.0")]
+        width = config.num_filters * 2 ** len(config.upsampling_ratios)
+        first = self.conv("decoder.layers.0", config.hidden_size, width, config.kernel_size)
+        layers: list[CausalConv | ResidualUnit] = [first]
         for ratio in config.upsampling_ratios:
-            name = f"decoder.layers.{number + 1}"  # behind an ELU
-            weight, bias = self.read(f"{name}.conv.weight"), self.read(f"{name}.conv.bias")
-            layers.append(CausalConvTranspose.of(name, weight, bias, ratio))
+            name, width = f"decoder.layers.{number + 1}", width // 2  # behind an ELU
+            weight = self.read(f"{name}.conv.weight", 2 * width, width, 2 * ratio)
+            layers.append(CausalConv.transposed(name, weight, self.read(f"{name}.conv.bias", width), ratio))
             number += 2
             for j in range(config.num_residual_layers):
-                layers.append(self.residual(f"decoder.layers.{number}", config.dilation_growth_rate**j))
+                layers.append(self.residual(f"decoder.layers.{number}", width, config.dilation_growth_rate**j))
                 number += 1
-        layers.append(self.conv(f"decoder.layers.{number + 1}"))
+        layers.append(self.conv(f"decoder.layers.{number + 1}", width, 1, config.last_kernel_size))
         return SeaNet(layers)
 
     def transformer(self, name: str) -> WindowTransformer:
@@ -118,9 +129,10 @@ class _Builder:
             ),
             output=scale[:, None] * self.read(f"{attention}.o_proj.weight", width, queries),
             mlp_norm=self.norm(f"{name}.post_attention_layernorm"),
-            up=self.read(f"{name}.mlp.fc1.weight", mlp, width),
+            up=self.read(f"{name}.mlp.fc1.weight", mlp, width) * 0.5**0.5,
             down=self.read(f"{name}.mlp_layer_scale.scale", width)[:, None]
-            * self.read(f"{name}.mlp.fc2.weight", width, mlp),
+            * self.read(f"{name}.mlp.fc2.weight", width, mlp)
+            * 0.5**0.5,
         )
 
     def norm(self, name: str) -> tuple[Tensor, Tensor]:

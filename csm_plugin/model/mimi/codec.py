@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from csm_plugin.model.mimi.attention import WindowTransformer
-from csm_plugin.model.mimi.conv import CausalConv, CausalConvTranspose, ResidualUnit, Sizes, Upsample
+from csm_plugin.model.mimi.conv import CausalConv, ResidualUnit, Sizes, Upsample, elu
 from csm_plugin.model.mimi.quantizer import SplitQuantizer
 from csm_plugin.model.mimi.stream import StreamState
 from csm_plugin.model.rows import Rows
+
+CACHED = 2**16  # numbers that stay in a CPU's cache from layer to layer; rows that together are more go one by one
 
 
 class StreamLayer(Protocol):
@@ -28,14 +29,17 @@ class StreamLayer(Protocol):
 class SeaNet:
     """A run of convolutions with ELU before each but the first; residual units bring their own."""
 
-    layers: list[CausalConv | CausalConvTranspose | ResidualUnit]
+    layers: list[CausalConv | ResidualUnit]
 
     def state(self) -> Sizes:
         return {name: size for layer in self.layers for name, size in layer.state().items()}
 
-    def __call__(self, x: Tensor, state: StreamState, rows: Rows) -> Tensor:
-        for index, layer in enumerate(self.layers):
-            x = layer(x if index == 0 or isinstance(layer, ResidualUnit) else F.elu(x), state, rows)
+    def __call__(self, x: Tensor, state: StreamState, rows: Rows, start: int = 0) -> Tensor:
+        """Run the next chunk [B, T, C] through the layers from `start` on."""
+        for index, layer in enumerate(self.layers[start:], start):
+            if len(rows) > 1 and x.is_cpu and x.numel() > CACHED:
+                return torch.cat([self(x[i : i + 1], state, row, index) for i, row in enumerate(rows.each)])
+            x = layer(x if index == 0 or isinstance(layer, ResidualUnit) else elu(x), state, rows)
         return x
 
 
