@@ -13,6 +13,7 @@ CSMError
 ├── ContextFullError             the text does not fit into the model's context
 ├── EngineBusyError              no free row and the queue is full; `retry_after_s`
 ├── EngineClosedError            the engine, or the conversation, was closed
+├── ReaderStalledError           nobody took the sound while others waited for the row
 └── GenerationError              the model failed while speaking; `__cause__` tells
 
 A message says what was wrong, what was given, what is allowed and what to do. It never holds spoken text, audio or
@@ -80,6 +81,10 @@ class EngineBusyError(CSMError):
 
 class EngineClosedError(CSMError):
     """The engine, or this conversation, was closed."""
+
+
+class ReaderStalledError(CSMError):
+    """Nobody took an utterance's sound for a long time while others waited for its row."""
 
 
 class GenerationError(CSMError):

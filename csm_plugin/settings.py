@@ -40,10 +40,12 @@ class Sampling:
     def __post_init__(self) -> None:
         if not _is_number(self.temperature) or not 0 <= self.temperature <= 2:
             raise SettingsError(f"temperature is {self.temperature!r}; it must be a number from 0 (greedy) to 2")
-        if not isinstance(self.top_k, int) or isinstance(self.top_k, bool) or self.top_k < 1:
+        if type(self.top_k) is not int or self.top_k < 1:
             raise SettingsError(f"top_k is {self.top_k!r}; it must be a whole number of at least 1")
-        if self.seed is not None and (not isinstance(self.seed, int) or not 0 <= self.seed < 2**63):
+        if self.seed is not None and (type(self.seed) is not int or not 0 <= self.seed < 2**63):
             raise SettingsError(f"seed is {self.seed!r}; it must be a whole number from 0 to 2**63 - 1, or None")
+        if not isinstance(self.trim_silence, bool):
+            raise SettingsError(f"trim_silence is {self.trim_silence!r}; it must be True or False")
         if self.max_seconds is not None and (not _is_number(self.max_seconds) or not self.max_seconds > 0):
             raise SettingsError(f"max_seconds is {self.max_seconds!r}; it must be more than 0, or None")
 

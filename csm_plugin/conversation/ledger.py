@@ -30,6 +30,7 @@ class Ledger:
         self._prompt: list[Entry] = []
         self._entries: list[Entry] = []
         self._turn = 0  # index of the first entry of the current turn
+        self._gone_frames = 0  # heard frames of the current turn that are no longer held
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -63,26 +64,30 @@ class Ledger:
         """Take a segment out that nobody heard anything of."""
         index = next((i for i, held in enumerate(self._entries) if held is entry), None)
         if index is not None:
+            self._gone_frames += entry.heard_frames if index >= self._turn else 0
             del self._entries[index]
             self._turn -= index < self._turn
 
     def begin_turn(self) -> None:
         """Start a new turn: what is held so far is not touched by `cut_turn` any more."""
         self._turn = len(self._entries)
+        self._gone_frames = 0
 
-    def cut_turn(self, heard_s: float | None, live: Entry | None) -> None:
+    def cut_turn(self, heard_s: float | None) -> None:
         """Keep only what was heard of the current turn, sound and words, and begin a new turn.
 
         Args:
             heard_s: seconds of the turn's sound from its first delivered frame; None for all that is held.
-            live: the segment whose end was never generated, if there is one.
         """
-        left = None if heard_s is None else round(heard_s / FRAME_S)
+        if heard_s is None:
+            self.begin_turn()
+            return
+        left = max(0, round(heard_s / FRAME_S) - self._gone_frames)
         kept = self._entries[: self._turn]
         for entry in self._entries[self._turn :]:
-            frames = entry.heard_frames if left is None else min(entry.heard_frames, left)
-            left = None if left is None else left - frames
-            if self.cut(entry, frames, ended=entry is not live):
+            frames = min(entry.heard_frames, left)
+            left -= frames
+            if frames == entry.heard_frames or self.cut(entry, frames, ended=True):
                 kept.append(entry)
         self._entries = kept
         self.begin_turn()
@@ -111,6 +116,7 @@ class Ledger:
         while length > keep and dropped < len(self._entries) - spare_last:
             length -= self._entries[dropped].length
             dropped += 1
+        self._gone_frames += sum(entry.heard_frames for entry in self._entries[self._turn : dropped])
         del self._entries[:dropped]
         self._turn = max(0, self._turn - dropped)
         return dropped

@@ -46,7 +46,7 @@ class CatchingUp:
             return self._take_in(session, job, ENCODE_FRAMES[quiet])
         if session.live is not None or not session.stale:
             return False
-        slot = session.slot or self._slots.claim(session, steal=False)
+        slot = session.slot or self._slots.claim(session)
         if slot is None:
             return False
         with session.lock:
@@ -61,8 +61,11 @@ class CatchingUp:
         return True
 
     def forget(self, job: Job) -> None:
-        """Drop a job's half-done encoding."""
+        """Drop a job's encoding, a voice prompt's only if it is half done."""
         self._encodings.pop(job, None)
+        prompt = job.prompt if isinstance(job, VoiceJob) else None
+        if prompt is not None and prompt in self._voices and not self._voices[prompt].done:
+            del self._voices[prompt]
 
     def _take_in(self, session: Session, job: ListenJob | VoiceJob, frames: int) -> bool:
         """Encode a little of a turn or of a voice prompt; when all is encoded and said, the context has it."""

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import secrets
 import weakref
 from collections.abc import Generator
 from concurrent.futures import Future
+from dataclasses import replace
 from types import EllipsisType, TracebackType
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoicePrompt, longest_utterance
+from csm_plugin.engine.frame_buffer import FrameBuffer
 from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.engine.session import ListenJob, Session, SpeakJob, VoiceJob
 from csm_plugin.engine.utterance import Utterance
 from csm_plugin.errors import SettingsError, TextError
 from csm_plugin.model.tokenizer import SegmentTokenizer
-from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
 
@@ -65,16 +69,17 @@ class Conversation:
         self._voices = voices
         self._voice: VoicePrompt | None = None
         self._speaker = speaker
-        self._sampling = sampling or Sampling()
-        self._spoken = 0
+        self._pinned = 0  # positions of the voice prompt
+        self._sampling = Sampling() if sampling is None else check_sampling(sampling)
+        self._utterances = itertools.count()
         tokenizer.encode("", speaker)
         prompt = None if voice is None else voices.get(voice)
         codebooks = scheduler.model.config.codebooks
         self._session = Session(Ledger(codebooks, lambda text, speaker: tokenizer.encode(text, speaker)))
         scheduler.registry.open(self._session)
-        self._close = weakref.finalize(self, scheduler.close_session, self._session)
+        weakref.finalize(self, scheduler.registry.leave, self._session, None)
         if prompt is not None:
-            self._set_voice(prompt)
+            self._set_voice(prompt, speaker)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -114,18 +119,19 @@ class Conversation:
         spoken = normalize_text(text) if normalize else check_text(text)
         if not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
-        registry, session = self._scheduler.registry, self._session
-        sampling = sampling or self._seeded()
+        sampling = self._seeded() if sampling is None else check_sampling(sampling)
         entry = Entry(self._speaker, spoken, self._tokenizer.encode(spoken, self._speaker))
-        with session.lock:
-            pinned = session.ledger.prompt_length
-        self._scheduler.budget.check(pinned, len(entry.tokens))
+        self._scheduler.budget.check(self._pinned, len(entry.tokens))
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
-        utterance = Utterance(spoken, on_cancel=lambda: self._scheduler.cancel(session, job), on_room=registry.wake)
-        job = SpeakJob(utterance, entry, sampling, seed, longest_utterance(spoken, sampling.max_seconds))
-        registry.submit(session, job)
-        self._spoken += 1
-        return utterance
+        job = SpeakJob(FrameBuffer(), entry, sampling, seed, longest_utterance(spoken, sampling.max_seconds))
+        self._scheduler.registry.submit(self._session, job)
+        return Utterance(
+            spoken,
+            job.buffer,
+            cancel=lambda: self._scheduler.cancel(self._session, job),
+            leave=lambda: self._scheduler.registry.leave(self._session, job),
+            taken=self._scheduler.registry.wake,
+        )
 
     def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1) -> Turn:
         """Add the other side's turn to the context, after what is being said.
@@ -142,11 +148,13 @@ class Conversation:
         Raises:
             AudioError: the sound cannot be used.
             TextError: the text is not a string or too long.
+            ContextFullError: it cannot fit into the context beside the voice prompt.
             EngineBusyError, EngineClosedError: as for `speak`.
         """
         sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
-        words = normalize_text(text) if not isinstance(text, str) or is_speakable(text) else ""
+        words = normalize_text(check_text(text)) if text != "" and is_speakable(check_text(text)) else ""
         job = ListenJob(Entry(speaker, words, self._tokenizer.encode(words, speaker)), sound)
+        self._scheduler.budget.check(self._pinned, len(job.entry.tokens) + frames_of(sound))
         self._scheduler.registry.submit(self._session, job)
         return Turn(job.done)
 
@@ -178,22 +186,23 @@ class Conversation:
             sampling: the new default.
 
         Raises:
-            VoiceError, InputError: there is no such voice or speaker; nothing is changed.
+            VoiceError, InputError: there is no such voice or speaker.
+            EngineBusyError, EngineClosedError: as for `speak`. After any error nothing is changed.
         """
         prompt = self._voice
         if not isinstance(voice, EllipsisType):
             prompt = None if voice is None else self._voices.get(voice)
         if speaker is not None:
             self._tokenizer.encode("", speaker)
-        changed = prompt is not self._voice or (speaker is not None and speaker != self._speaker and prompt is not None)
-        self._speaker = self._speaker if speaker is None else speaker
-        self._sampling = sampling or self._sampling
-        if changed:
-            self._set_voice(prompt)
+        number = self._speaker if speaker is None else speaker
+        if prompt is not self._voice or (number != self._speaker and prompt is not None):
+            self._set_voice(prompt, number)
+        self._speaker = number
+        self._sampling = self._sampling if sampling is None else check_sampling(sampling)
 
     def close(self) -> None:
         """Stop speaking and free the row. Never blocks."""
-        self._close()
+        self._scheduler.close_session(self._session)
 
     def __enter__(self) -> Self:
         return self
@@ -211,16 +220,33 @@ class Conversation:
     ) -> None:
         self.close()
 
-    def _set_voice(self, prompt: VoicePrompt | None) -> None:
-        self._voice = prompt
-        entry = None
+    def _set_voice(self, prompt: VoicePrompt | None, speaker: int) -> None:
+        entry, pinned = None, 0
         if prompt is not None:
-            entry = Entry(self._speaker, prompt.text, self._tokenizer.encode(prompt.text, self._speaker))
+            entry = Entry(speaker, prompt.text, self._tokenizer.encode(prompt.text, speaker))
+            pinned = len(entry.tokens) + frames_of(prompt.pcm) + 1
         self._scheduler.registry.submit(self._session, VoiceJob(prompt, entry))
+        self._voice, self._pinned = prompt, pinned
 
     def _seeded(self) -> Sampling:
         """Return the conversation's sampling, its seed advanced so that no two utterances share one."""
         own = self._sampling
-        if own.seed is None or not self._spoken:
+        if own.seed is None:
             return own
-        return Sampling(own.temperature, own.top_k, own.seed + self._spoken, own.max_seconds, own.trim_silence)
+        return replace(own, seed=(own.seed + next(self._utterances)) % 2**63)
+
+
+def frames_of(pcm: npt.NDArray[np.float32]) -> int:
+    """Return how many frames a sound at 24 kHz takes."""
+    return -(-len(pcm) // FRAME_SAMPLES)
+
+
+def check_sampling(sampling: object) -> Sampling:
+    """Return a `Sampling` as it is.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if not isinstance(sampling, Sampling):
+        raise SettingsError(f"sampling is of type {type(sampling).__name__}; pass a Sampling(temperature=…, seed=…)")
+    return sampling

@@ -22,7 +22,7 @@ from csm_plugin.model.csm import CSM
 from csm_plugin.model.tokenizer import SegmentTokenizer
 from csm_plugin.model.weights import WeightFiles
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
-from csm_plugin.text.normalize import check_text
+from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.sentences import split_sentences
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -58,7 +58,7 @@ class Engine:
 
         Args:
             model: a bundled name, a local folder, or a hub id, looked for in that order.
-            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
             dtype: "auto" (float32 for small models on a CPU, bfloat16 otherwise), "float32", "bfloat16", "float16".
             max_conversations: how many speak at the same time; each takes memory for its cache.
             max_queue: how many more may wait.
@@ -174,7 +174,9 @@ LONG_TEXT_CHARACTERS = 300
 
 def _parts(text: str) -> list[str]:
     """Split a text that is too long for one utterance into sentences; a shorter one stays whole."""
-    return split_sentences(text) if len(check_text(text)) > LONG_TEXT_CHARACTERS else [text]
+    if len(check_text(text)) <= LONG_TEXT_CHARACTERS:
+        return [text]
+    return [part for part in split_sentences(text) if is_speakable(part)] or [text]
 
 
 def _device(device: str) -> torch.device:

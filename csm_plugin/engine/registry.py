@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import queue
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -44,11 +46,13 @@ class Registry:
     def __init__(self, rows: int, max_queue: int) -> None:
         self._rows = rows
         self._max_queue = max_queue
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._sessions: list[Session] = []
-        self._awake = False
         self._closed: str | None = None
         self._numbers = itertools.count(1)
+        # The only things that garbage collection may touch: putting into a SimpleQueue takes no lock of ours.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._left: queue.SimpleQueue[tuple[Session, SpeakJob | None]] = queue.SimpleQueue()
         self.frames_stepped = 0
 
     def open(self, session: Session) -> None:
@@ -57,7 +61,7 @@ class Registry:
         Raises:
             EngineClosedError: the engine was closed.
         """
-        with self._changed:
+        with self._lock:
             self._check_open()
             self._sessions.append(session)
 
@@ -68,7 +72,7 @@ class Registry:
             EngineBusyError: no row and no place in the queue, or too many jobs of this conversation wait.
             EngineClosedError: the engine or the conversation was closed.
         """
-        with self._changed:
+        with self._lock:
             self._check_open()
             if session.closed:
                 raise EngineClosedError("the conversation is closed; open a new one with engine.conversation()")
@@ -80,20 +84,27 @@ class Registry:
                 self._admit()
             job.number = next(self._numbers)
             session.jobs.append(job)
-            self.wake()
+        self.wake()
 
-    def withdraw_all(self, session: Session, *, close: bool = False) -> list[SpeakJob]:
-        """Take all utterances of a conversation out of its queue; return them and the live one."""
-        with self._changed:
-            session.closed = session.closed or close
+    def withdraw_all(self, session: Session) -> list[SpeakJob]:
+        """Take all utterances of a conversation out of its queue; return them with the live one."""
+        with self._lock:
             waiting = [job for job in session.jobs if isinstance(job, SpeakJob)]
             session.jobs = deque(job for job in session.jobs if not isinstance(job, SpeakJob))
-            self.wake()
             return waiting + ([session.live] if session.live is not None else [])
+
+    def leave(self, session: Session, job: SpeakJob | None) -> None:
+        """Note that the reader of an utterance, or the holder of a conversation, is gone. Takes no lock."""
+        self._left.put((session, job))
+        self.wake()
+
+    def departures(self) -> list[tuple[Session, SpeakJob | None]]:
+        """Return who left since the last call."""
+        return [self._left.get_nowait() for _ in range(self._left.qsize())]
 
     def go_live(self, session: Session, job: SpeakJob) -> bool:
         """Move the first job of a conversation from its queue to its row; False if it was withdrawn meanwhile."""
-        with self._changed:
+        with self._lock:
             if not session.jobs or session.jobs[0] is not job:
                 return False
             session.jobs.popleft()
@@ -102,56 +113,62 @@ class Registry:
 
     def retire(self, session: Session) -> None:
         """A conversation's utterance is over."""
-        with self._changed:
+        with self._lock:
             session.live = None
             session.stale = True
 
     def head(self, session: Session) -> Job | None:
         """Return the first job in a conversation's queue."""
-        with self._changed:
+        with self._lock:
             return session.jobs[0] if session.jobs else None
 
     def settle(self, session: Session, job: Job) -> None:
         """Take a job out of a conversation's queue: it is done, or failed."""
-        with self._changed:
+        with self._lock:
             if job in session.jobs:
                 session.jobs.remove(job)
 
-    def remove(self, session: Session) -> None:
-        """Forget a conversation."""
-        with self._changed:
+    def remove(self, session: Session) -> list[Job]:
+        """Forget a closed conversation; return the jobs that it still had."""
+        with self._lock:
             self._sessions.remove(session)
+            return list(session.jobs)
+
+    def close_session(self, session: Session) -> None:
+        """Take no more jobs of a conversation."""
+        with self._lock:
+            session.closed = True
 
     def wake(self) -> None:
-        """Tell the device thread that something changed."""
-        with self._changed:
-            self._awake = True
-            self._changed.notify()
+        """Tell the device thread that something changed. Takes no lock."""
+        if self._bell.empty():  # else it has been rung and not been heard yet
+            self._bell.put(None)
 
-    def wait(self) -> list[Session] | None:
+    def wait(self, timeout_s: float | None) -> list[Session] | None:
         """Wait for the bell; return the open conversations, None once the engine closes."""
-        with self._changed:
-            while not self._awake:
-                self._changed.wait()
-            self._awake = False
+        with contextlib.suppress(queue.Empty):
+            self._bell.get(timeout=timeout_s)
+            while True:
+                self._bell.get_nowait()
+        with self._lock:
             return None if self._closed is not None else list(self._sessions)
 
     def close(self, reason: str) -> None:
         """Take nothing in any more."""
-        with self._changed:
+        with self._lock:
             self._closed = self._closed or reason
-            self.wake()
+        self.wake()
 
     def abandon(self) -> list[Job]:
         """Forget all conversations and return their jobs."""
-        with self._changed:
+        with self._lock:
             jobs: list[Job] = [job for s in self._sessions for job in (*s.jobs, *([s.live] if s.live else []))]
             self._sessions.clear()
             return jobs
 
     def stats(self) -> EngineStats:
         """Return what is going on."""
-        with self._changed:
+        with self._lock:
             live = sum(session.live is not None for session in self._sessions)
             wanting = sum(session.wants_row for session in self._sessions)
             return EngineStats(live, self._rows - live, wanting - live, self.frames_stepped, len(self._sessions))

@@ -11,14 +11,19 @@ from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 
+import torch
+
 from csm_plugin.conversation import Budget
 from csm_plugin.engine.catching_up import CatchingUp
 from csm_plugin.engine.registry import Registry
-from csm_plugin.engine.session import Job, ListenJob, Session, SpeakJob
+from csm_plugin.engine.session import MAX_BUFFERED_FRAMES, Job, ListenJob, Session, SpeakJob, VoiceJob
 from csm_plugin.engine.slots import Slots
 from csm_plugin.engine.speaking import Speaking, log_failure, typed
-from csm_plugin.errors import EngineClosedError
+from csm_plugin.errors import CSMError, EngineClosedError
 from csm_plugin.model.csm import CSM
+
+STALL_CHECK_S = 1.0
+"""How often readers that take nothing are looked at, while others wait for a row."""
 
 
 class Scheduler:
@@ -36,30 +41,30 @@ class Scheduler:
 
     def interrupt(self, session: Session, heard_s: float | None) -> None:
         """Stop a conversation's speech and cut its current turn down to what was heard. Never blocks."""
-        withdrawn = self.registry.withdraw_all(session)
-        session.end_turn(heard_s)
-        for job in withdrawn:
-            job.utterance.discard()
+        session.end_turn(heard_s, self.registry.withdraw_all(session))
         self.registry.wake()
 
     def cancel(self, session: Session, job: SpeakJob) -> None:
-        """An utterance was cancelled: take it out of the queue, keep only what was taken of it. Never blocks."""
+        """Cancel an utterance; keep only what was taken of it. Never blocks."""
         self.registry.settle(session, job)
-        session.drop_unheard(job)
+        session.cancel(job)
         self.registry.wake()
 
     def close_session(self, session: Session) -> None:
         """Let a conversation go: what it still speaks is cancelled, its row becomes free. Never blocks."""
-        for job in self.registry.withdraw_all(session, close=True):
-            job.utterance.cancel()
-        self.registry.wake()
+        self.registry.close_session(session)
+        self.interrupt(session, None)
 
     def run(self) -> None:
         """Work until the engine closes: the device thread."""
         try:
-            while (sessions := self.registry.wait()) is not None:
+            if self.model.device.type == "cuda":
+                torch.cuda.set_device(self.model.device)
+            timeout_s: float | None = None
+            while (sessions := self.registry.wait(timeout_s)) is not None:
                 if self._round(sessions):
                     self.registry.wake()
+                timeout_s = STALL_CHECK_S if any(self._next_to_speak(session) for session in sessions) else None
         except BaseException as error:
             log_failure("the device thread died", error)
             self.registry.close(f"the engine stopped ({type(error).__name__})")
@@ -69,21 +74,35 @@ class Scheduler:
 
     def _round(self, sessions: list[Session]) -> bool:
         """Do one round of work; tell whether there was any."""
-        worked = False
+        for session, job in self.registry.departures():
+            if job is None:
+                self.close_session(session)
+            else:
+                self.cancel(session, job)
         for session in [session for session in sessions if session.closed]:
-            self.speaking.drop(session)
-            self.registry.remove(session)
+            self._drop(session)
             sessions.remove(session)
-            worked = True
+        worked = False
         waiting = [(job.number, session, job) for session in sessions if (job := self._next_to_speak(session))]
         for _, session, job in sorted(waiting, key=itemgetter(0)):
             worked |= self._guarded(session, job, partial(self.speaking.begin, session, job))
+        if any(self._next_to_speak(session) for session in sessions):
+            self.speaking.end_stalled(sessions)
         worked |= self.speaking.step(sessions)
         return self._catch_up(sessions) or worked
 
+    def _drop(self, session: Session) -> None:
+        """Forget a closed conversation."""
+        self.speaking.drop(session)
+        for job in self.registry.remove(session):
+            self._fail(job, EngineClosedError("the conversation was closed"))
+
     def _next_to_speak(self, session: Session) -> SpeakJob | None:
+        """Return the utterance that a conversation could begin: its reader keeps up and it is silent."""
+        if session.live is not None or not session.jobs:
+            return None
         job = self.registry.head(session)
-        return job if session.live is None and isinstance(job, SpeakJob) else None
+        return job if isinstance(job, SpeakJob) and session.unread_frames < MAX_BUFFERED_FRAMES else None
 
     def _catch_up(self, sessions: list[Session]) -> bool:
         """Do one piece of background work, for each conversation in turn."""
@@ -109,19 +128,21 @@ class Scheduler:
                 self._slots.forget(session.slot)
             session.stale = False
             if job is not None:
-                self._catching_up.forget(job)
                 self.registry.settle(session, job)
-            if isinstance(job, SpeakJob):
-                job.utterance.finish("error", typed(error))
-            elif isinstance(job, ListenJob):
-                job.done.set_exception(typed(error))
+                self._fail(job, typed(error))
+            if isinstance(job, VoiceJob):
+                session.voice_failure = typed(error)
             return True
+
+    def _fail(self, job: Job, error: CSMError) -> None:
+        """Tell whoever waits for a job that it failed."""
+        self._catching_up.forget(job)
+        if isinstance(job, SpeakJob):
+            job.buffer.finish("error", error)
+        elif isinstance(job, ListenJob):
+            job.done.set_exception(error)
 
     def _abandon(self) -> None:
         """The engine closes: whoever still waits is told so."""
-        error = EngineClosedError("the engine was closed")
         for job in self.registry.abandon():
-            if isinstance(job, SpeakJob):
-                job.utterance.finish("error", error)
-            elif isinstance(job, ListenJob):
-                job.done.set_exception(error)
+            self._fail(job, EngineClosedError("the engine was closed"))

@@ -13,16 +13,20 @@ import numpy.typing as npt
 from csm_plugin.conversation import Entry, Ledger, VoicePrompt
 from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.ends import SilenceGate
+from csm_plugin.engine.frame_buffer import Frame, FrameBuffer
 from csm_plugin.engine.slots import Slot
-from csm_plugin.engine.utterance import Utterance
+from csm_plugin.errors import CSMError
 from csm_plugin.settings import Sampling
+
+MAX_BUFFERED_FRAMES = 25
+"""2 s of audio: generation pauses when so much waits for the reader."""
 
 
 @dataclass(slots=True, eq=False)
 class SpeakJob:
     """An utterance that waits, is prepared, or is being spoken."""
 
-    utterance: Utterance
+    buffer: FrameBuffer
     entry: Entry
     sampling: Sampling
     seed: int
@@ -31,11 +35,17 @@ class SpeakJob:
     gate: SilenceGate = field(init=False)
     launched: int = 0  # steps that were given to the device
     made: int = 0  # frames that came back
-    unreleased: deque[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]] = field(default_factory=deque)
-    handed_over: int = 0  # frames that went to the utterance's buffer
+    unreleased: deque[Frame] = field(default_factory=deque)
+    handed_over: int = 0  # frames that went to the buffer
+    paused_since_s: float | None = None  # on the monotonic clock, while the reader is too far behind
 
     def __post_init__(self) -> None:
         self.gate = SilenceGate(trim=self.sampling.trim_silence)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is so far behind that generation should pause."""
+        return len(self.buffer) + len(self.unreleased) >= MAX_BUFFERED_FRAMES
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +79,8 @@ Job = SpeakJob | ListenJob | VoiceJob
 class Session:
     """One conversation inside the engine.
 
-    `lock` guards the ledger and is held for moments only. `jobs`, `live` and `slot` belong to the scheduler.
+    `lock` guards the ledger and `unread`, and is held for moments only. `jobs`, `live` and `slot` belong to the
+    registry and the device thread.
     """
 
     ledger: Ledger
@@ -77,60 +88,69 @@ class Session:
     jobs: deque[Job] = field(default_factory=deque)
     live: SpeakJob | None = None
     slot: Slot | None = None
-    turn: list[SpeakJob] = field(default_factory=list)  # of the current turn, while unread sound of them may exist
+    unread: list[SpeakJob] = field(default_factory=list)  # begun, and not all of their sound was taken yet
     voice: tuple[VoicePrompt, int] | None = None  # prompt and speaker in front of the context
+    voice_failure: CSMError | None = None
     stale: bool = False  # the row's cache may lag behind the ledger
     closed: bool = False
 
     @property
     def wants_row(self) -> bool:
         """Whether it speaks or waits to speak."""
-        return self.live is not None or any(isinstance(job, SpeakJob) for job in tuple(self.jobs))
+        return self.live is not None or self.first_waiting is not None
 
-    def add_frame(self, job: SpeakJob, codes: npt.NDArray[np.int32]) -> bool:
+    @property
+    def first_waiting(self) -> int | None:
+        """The number of its first waiting utterance."""
+        return next((job.number for job in tuple(self.jobs) if isinstance(job, SpeakJob)), None)
+
+    @property
+    def unread_frames(self) -> int:
+        """How many frames wait for its reader."""
+        with self.lock:
+            self.unread = [job for job in self.unread if not job.buffer.exhausted]
+            return sum(len(job.buffer) for job in self.unread)
+
+    def begin(self, job: SpeakJob) -> None:
+        """Add an utterance to the current turn, unless it was cancelled meanwhile."""
+        with self.lock:
+            if not job.buffer.done:
+                self.unread.append(job)
+                self.ledger.append(job.entry)
+
+    def add_frame(self, job: SpeakJob, codes: Codes) -> bool:
         """Append a frame to the ledger; False where the utterance was cancelled meanwhile."""
         with self.lock:
-            if job.utterance.done:
+            if job.buffer.done:
                 return False
             job.entry.frames.append(codes)
             job.entry.lead = job.gate.lead
             return True
 
-    def drop_unheard(self, job: SpeakJob) -> None:
-        """Keep only what the reader took of an utterance."""
+    def finish(self, job: SpeakJob, *, ended: bool) -> None:
+        """Cut an utterance that is over down to what is delivered; one that did not end, to the words in it too."""
+        with self.lock:
+            entry = job.entry
+            if job.buffer.done:
+                return  # it was cancelled meanwhile, and cut then
+            del entry.frames[entry.lead + job.gate.released :]
+            kept = bool(entry.heard_frames) and (ended or self.ledger.cut(entry, entry.heard_frames, ended=False))
+            if not kept:
+                self.ledger.remove(entry)
+            self.stale = True
+
+    def cancel(self, job: SpeakJob) -> None:
+        """Cancel an utterance and keep only what the reader took of it."""
         with self.lock:
             self._drop_unheard(job)
 
-    def end_turn(self, heard_s: float | None) -> None:
-        """Cancel what is unread of the current turn, cut it down to what was heard, and begin the next."""
+    def end_turn(self, heard_s: float | None, withdrawn: list[SpeakJob]) -> None:
+        """Cancel what waits and what is unread, cut the current turn down to what was heard, and begin the next."""
         with self.lock:
-            unread = [job for job in self.turn if not job.utterance.exhausted]
-            live = next((job.entry for job in self.turn if not job.utterance.done), None)
-            if heard_s is None:
-                for job in unread:
-                    self._drop_unheard(job)
-            self.ledger.cut_turn(heard_s, live)
-            for job in unread:
-                job.utterance.discard()
-            self.turn.clear()
-            self.stale = True
-
-    def begin(self, job: SpeakJob) -> None:
-        """Add an utterance to the current turn, unless it was cancelled meanwhile."""
-        with self.lock:
-            if job.utterance.done:
-                return
-            self.turn = [earlier for earlier in self.turn if not earlier.utterance.exhausted]
-            self.turn.append(job)
-            self.ledger.append(job.entry)
-
-    def finish(self, job: SpeakJob) -> None:
-        """Cut an utterance that ended down to what is delivered of it."""
-        with self.lock:
-            entry = job.entry
-            del entry.frames[entry.lead + job.gate.released :]
-            if not entry.heard_frames:
-                self.ledger.remove(entry)
+            for job in [*withdrawn, *self.unread]:
+                self._drop_unheard(job)
+            self.unread.clear()
+            self.ledger.cut_turn(heard_s)
             self.stale = True
 
     def listen(self, job: ListenJob, codes: list[Codes]) -> None:
@@ -139,7 +159,6 @@ class Session:
             job.entry.frames = list(codes)
             self.ledger.append(job.entry)
             self.ledger.begin_turn()
-            self.turn.clear()
             self.stale = True
 
     def set_voice(self, job: VoiceJob, codes: list[Codes]) -> None:
@@ -149,10 +168,13 @@ class Session:
                 job.entry.frames = list(codes)
             self.ledger.set_prompt(job.entry)
             self.voice = None if job.prompt is None or job.entry is None else (job.prompt, job.entry.speaker)
+            self.voice_failure = None
             self.stale = True
 
     def _drop_unheard(self, job: SpeakJob) -> None:
-        taken = min(job.utterance.taken_frames, job.entry.heard_frames)
-        if not self.ledger.cut(job.entry, taken, ended=job.utterance.finish_reason == "end"):
-            self.ledger.remove(job.entry)
-        self.stale = True
+        ended = job.buffer.finish_reason == "end"
+        if job.buffer.discard():
+            taken = min(job.buffer.taken, job.entry.heard_frames)
+            if not self.ledger.cut(job.entry, taken, ended=ended):
+                self.ledger.remove(job.entry)
+            self.stale = True

@@ -59,17 +59,18 @@ class Slots:
         self._clock = itertools.count(1)
         self._snapshots: OrderedDict[Hashable, tuple[Tensor, int]] = OrderedDict()
 
-    def claim(self, owner: Session, *, steal: bool) -> Slot | None:
-        """Return a row for `owner`: a free one, else, if `steal`, that of the conversation that was idle longest."""
-        free = [slot for slot in self._all if slot.owner is None]
-        idle = [slot for slot in self._all if slot.owner is not None and not slot.owner.wants_row] if steal else []
-        if free:
-            slot = free[0]
-        elif idle:
-            slot = min(idle, key=lambda slot: slot.last_used)
-            self.release(slot)
-        else:
+    def claim(self, owner: Session, *, before: int = 0) -> Slot | None:
+        """Return a row for `owner`, or None if none is to be had.
+
+        A free one comes first; then that of the conversation that was idle longest; then, where `before` is given, that
+        of one which waits with an utterance that came after number `before`.
+        """
+        slot = next((slot for slot in self._all if slot.owner is None), None)
+        if slot is None and before:
+            slot = min((slot for slot in self._all if _yields(slot.owner, before)), key=_by_use, default=None)
+        if slot is None:
             return None
+        self.release(slot)
         slot.owner = owner
         owner.slot = slot
         self.touch(slot)
@@ -88,8 +89,9 @@ class Slots:
         slot.last_used = next(self._clock)
 
     def forget(self, slot: Slot) -> None:
-        """Erase a row's cache after a numeric failure."""
+        """Erase a row's cache after a failure, and the copy of its voice prompt's that others would start from."""
         self._model.clear(slot.row)
+        self._snapshots.pop(slot.owner.voice if slot.owner is not None else None, None)
         slot.length = 0
 
     def advance(self, slot: Slot, target: Positions, pinned: int, key: Hashable, limit: int) -> bool:
@@ -116,3 +118,14 @@ class Slots:
             while len(self._snapshots) > MAX_SNAPSHOTS:
                 self._snapshots.popitem(last=False)
         return slot.length == len(target)
+
+
+def _yields(owner: Session | None, before: int) -> bool:
+    """Tell whether a conversation gives its row to an utterance of number `before`."""
+    if owner is None or owner.live is not None:
+        return False
+    return owner.first_waiting is None or owner.first_waiting > before
+
+
+def _by_use(slot: Slot) -> tuple[bool, int]:
+    return slot.owner is not None and slot.owner.wants_row, slot.last_used

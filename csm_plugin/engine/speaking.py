@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections import deque
 
@@ -10,16 +11,19 @@ from loguru import logger
 
 from csm_plugin.conversation import Budget, Positions, text_positions
 from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
+from csm_plugin.engine.frame_buffer import FinishReason
 from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import Session, SpeakJob
 from csm_plugin.engine.slots import Slot, Slots
 from csm_plugin.engine.stepper import PendingStep, Stepper
-from csm_plugin.engine.utterance import FinishReason
-from csm_plugin.errors import CSMError, GenerationError
+from csm_plugin.errors import ContextFullError, CSMError, GenerationError, ReaderStalledError
 from csm_plugin.model.csm import CSM
 from csm_plugin.settings import TEXT
 
 PREFILL_CHUNK = 256
+
+STALLED_S = 10.0
+"""How long a reader may take nothing while others wait for its row."""
 
 Batch = list[tuple[Session, SpeakJob]]
 
@@ -41,21 +45,27 @@ class Speaking:
         Returns:
             False if no row is to be had for it yet.
         """
-        slot = session.slot or self._slots.claim(session, steal=True)
+        if session.voice_failure is not None:
+            raise session.voice_failure
+        slot = session.slot or self._slots.claim(session, before=job.number)
         if slot is None:
             return False
         with session.lock:
             frames = self._make_room(session, len(job.entry.tokens), job.max_frames)
+            if frames < 1:
+                raise ContextFullError("the text does not fit beside the voice prompt; split it into sentences")
             text = text_positions(job.entry.tokens, self._model.config.codebooks)
             target: Positions = np.concatenate((session.ledger.positions(), text))
             pinned = session.ledger.prompt_length
         self._slots.touch(slot)
-        complete = self._slots.advance(slot, target[:-1], pinned, session.voice, PREFILL_CHUNK)
-        if complete and self._registry.go_live(session, job):
-            job.max_frames = frames
-            session.begin(job)
-            slot.held[slot.length] = target[-1]
+        if self._slots.advance(slot, target[:-1], pinned, session.voice, PREFILL_CHUNK):
             self._model.begin(slot.row, slot.length, target[-1:], job.sampling, job.seed, frames)
+            job.max_frames = frames
+            slot.held[slot.length] = target[-1]
+            if self._registry.go_live(session, job):
+                session.begin(job)
+            else:
+                self._model.end(slot.row)
         return True
 
     def step(self, sessions: list[Session]) -> bool:
@@ -70,10 +80,13 @@ class Speaking:
             job = session.live
             if job is None:
                 continue
-            if job.utterance.done:
+            if job.buffer.done:
                 self._retire(session)
                 worked = True
-            elif job.launched < job.max_frames and not job.utterance.full:
+            elif job.is_full:
+                job.paused_since_s = job.paused_since_s or time.monotonic()
+            elif job.launched < job.max_frames:
+                job.paused_since_s = None
                 batch.append((session, job))
         if batch:
             self._launch(batch)
@@ -81,6 +94,16 @@ class Speaking:
             self._handle(*self._in_flight.popleft())
             worked = True
         return worked or bool(batch)
+
+    def end_stalled(self, sessions: list[Session]) -> None:
+        """Others wait for a row: end utterances whose readers have taken nothing for a long time."""
+        for session in sessions:
+            job = session.live
+            if job is not None and job.paused_since_s and time.monotonic() - job.paused_since_s > STALLED_S:
+                self._fail(session, job, ReaderStalledError(
+                    f"the sound of this utterance was not taken for {STALLED_S:g} s while others waited for its row; "
+                    "read it faster, or cancel what is not wanted"
+                ))  # fmt: skip
 
     def drop(self, session: Session) -> None:
         """Let go of what a closed conversation held."""
@@ -152,13 +175,13 @@ class Speaking:
         ready = job.gate.released - job.handed_over
         if ready:
             job.handed_over += ready
-            job.utterance.deliver([job.unreleased.popleft() for _ in range(ready)])
+            job.buffer.deliver([job.unreleased.popleft() for _ in range(ready)])
 
     def _end(self, session: Session, job: SpeakJob, reason: FinishReason) -> None:
         job.gate.finish()
         self._release(job)
-        session.finish(job)
-        job.utterance.finish(reason)
+        session.finish(job, ended=reason == "end")
+        job.buffer.finish(reason)
         self._retire(session)
 
     def _retire(self, session: Session) -> None:
@@ -176,8 +199,8 @@ class Speaking:
     def _fail(self, session: Session, job: SpeakJob, error: Exception) -> None:
         """Fail the utterance that a row speaks; what was delivered of it stays in the context."""
         if session.live is job:
-            session.finish(job)
-            job.utterance.finish("error", typed(error))
+            session.finish(job, ended=False)
+            job.buffer.finish("error", typed(error))
             self._retire(session)
             self._slots.forget(_slot(session))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from transformers import AutoTokenizer
 
-from csm_plugin.errors import CheckpointFormatError, InputError
+from csm_plugin.errors import CheckpointFormatError, InputError, TextError
 
 MAX_SPEAKERS = 100
 
@@ -38,10 +38,14 @@ class SegmentTokenizer:
 
         Raises:
             InputError: the speaker is not a whole number from 0 to 99.
+            TextError: the text is not valid Unicode.
         """
         if not isinstance(speaker, int) or isinstance(speaker, bool) or not 0 <= speaker < MAX_SPEAKERS:
             raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
-        ids = self._tokenizer.encode(f"[{speaker}]{text}", add_special_tokens=False, split_special_tokens=True)
+        try:
+            ids = self._tokenizer.encode(f"[{speaker}]{text}", add_special_tokens=False, split_special_tokens=True)
+        except (TypeError, UnicodeError) as error:  # lone surrogates, which no UTF-8 has
+            raise TextError("the text is not valid Unicode; remove its lone surrogates") from error
         return np.array([self._begin, *ids, self._end], dtype=np.int32)
 
     def _special(self, attribute: str, name: str, folder: Path) -> int:

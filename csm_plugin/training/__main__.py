@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long to work; every stage can be resumed")
     parser.add_argument("--hours", type=float, default=None, help="corpus: hours to make (30); lm: hours to use (all)")
     parser.add_argument("--steps", type=int, default=None, help="codec, lm: steps the schedule is planned for")
+    parser.add_argument("--batch", type=int, default=None, help="codec, lm: crops or examples a step")
     parser.add_argument("--device", default="auto", help="codec, lm: cpu, cuda or auto")
     chosen = parser.parse_args(arguments)
     try:
@@ -40,7 +41,7 @@ def _run(chosen: argparse.Namespace) -> None:
     elif chosen.stage == "codec":
         from csm_plugin.training import codec
 
-        codec.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device)
+        codec.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.batch)
     elif chosen.stage == "gate":
         from csm_plugin.training import gate
 
@@ -48,7 +49,7 @@ def _run(chosen: argparse.Namespace) -> None:
     elif chosen.stage == "lm":
         from csm_plugin.training import language_model
 
-        language_model.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.hours)
+        language_model.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.batch, chosen.hours)
     elif chosen.stage == "export":
         from csm_plugin.training import export
 

@@ -5,7 +5,7 @@ with a falling learning rate, while the codes stay as they are.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,20 +35,20 @@ STATE = "codec.safetensors"
 class Plan:
     """How the codec is trained; shares are of all steps."""
 
-    steps: int = 6_000
-    warmup_share: float = 0.41
-    joint_share: float = 0.82  # the encoder and the codebooks are done here
-    batch: int = 8
-    frames: int = 32
+    steps: int = 9_000
+    warmup_share: float = 0.14
+    joint_share: float = 0.35  # the encoder and the codebooks are done here
+    batch: int = 6
+    frames: int = 16
     rate: float = 2e-3
     joint_end_rate: float = 3e-4
-    decoder_rate: float = 5e-4
+    decoder_rate: float = 1e-3
     end_rate: float = 3e-5
     commitment: float = 0.25
     phonemes: float = 1.0
-    readouts: float = 1.0
+    readouts: float = 0.5
     shards: int = 12  # a fixed number, so that a resumed run sees the same crops
-    save_every: int = 150
+    save_every: int = 300
     seed: int = 0
 
     def phase(self, step: int) -> str:
@@ -133,7 +133,7 @@ class CodecTrainer:
             loss = loss + self.plan.phonemes * parts["phonemes"] + self.plan.commitment * quantized.commitment
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        parts["gradient"] = nn.utils.clip_grad_norm_(self.codec.parameters(), 2.0)
+        parts["gradient"] = nn.utils.clip_grad_norm_(self.codec.parameters(), 50.0)
         self.optimiser.step()
         self.step += 1
         return {"loss": loss.item(), **{name: value.item() for name, value in parts.items()}}
@@ -204,14 +204,22 @@ def _geometric(first: float, last: float, share: float) -> float:
     return first * (last / first) ** share
 
 
-def run(folder: Path, minutes: float, steps: int | None = None, device: str = "auto") -> None:
+def run(folder: Path, minutes: float, steps: int | None = None, device: str = "auto", batch: int | None = None) -> None:
     """Train the codec until its plan is done or the minutes are spent; goes on from where it stopped.
+
+    Args:
+        folder: of the stages.
+        minutes: how long to work at most.
+        steps: that the schedule is planned for.
+        device: `cpu`, `cuda` or `auto`.
+        batch: crops a step; a GPU takes many more than the plan has.
 
     Raises:
         MissingInput: there is no corpus.
         CorruptFile: the state is damaged or of other sizes.
     """
-    plan = Plan() if steps is None else Plan(steps=steps)
+    plan = Plan()
+    plan = replace(plan, steps=steps or plan.steps, batch=batch or plan.batch)
     trainer = CodecTrainer(plan, choose(device))
     state = folder / STATE
     sampler = CropSampler(list(corpus.shards(folder, plan.shards)), plan.frames)

@@ -105,6 +105,8 @@ def save(model: CsmForConditionalGeneration, place: Path) -> None:
     )
     model.depth_decoder.generation_config = GenerationConfig(**sampling, suppress_tokens=invalid)
     model.half().save_pretrained(place)
+    for path in place.iterdir():
+        path.chmod(0o644)
     config_path = place / "config.json"
     config = json.loads(config_path.read_text())
     config["dtype"] = "float32"

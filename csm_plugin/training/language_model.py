@@ -1,7 +1,7 @@
 """The language-model stage: CSM's backbone and depth decoder on the codes of the corpus."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -185,7 +185,12 @@ def _noisy(frames: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def run(
-    folder: Path, minutes: float, steps: int | None = None, device: str = "auto", hours: float | None = None
+    folder: Path,
+    minutes: float,
+    steps: int | None = None,
+    device: str = "auto",
+    batch: int | None = None,
+    hours: float | None = None,
 ) -> None:
     """Train the language model until its plan is done or the minutes are spent; goes on from where it stopped.
 
@@ -194,13 +199,15 @@ def run(
         minutes: how long to work at most, after the corpus was encoded.
         steps: that the schedule is planned for.
         device: `cpu`, `cuda` or `auto`.
+        batch: examples a step; a GPU takes many more than the plan has.
         hours: of the corpus to learn from; all of it unless told. A run goes on bit for bit with the same hours only.
 
     Raises:
         MissingInput: there is no corpus, or the codec is not trained.
         TrainingError: the codec was trained on since the codes of this model were made.
     """
-    plan = Plan() if steps is None else Plan(steps=steps)
+    plan = Plan()
+    plan = replace(plan, steps=steps or plan.steps, batch=batch or plan.batch)
     where = choose(device)
     codec = load_codec(folder, codes_only=True)
     fingerprint = codes.fingerprint(codec)

@@ -55,27 +55,27 @@ def test_a_cut_counts_from_the_first_delivered_frame_over_the_whole_turn(ledger:
     ledger.append(entry("one two", 10, lead=3))
     ledger.append(entry("three four", 10))
     ledger.append(entry("five six", 10))
-    ledger.cut_turn(heard_s=12 * 0.08, live=None)
+    ledger.cut_turn(heard_s=12 * 0.08)
     assert [(s.text, len(s.codes)) for s in ledger.segments] == [("before", 5), ("one two", 10), ("three", 5)]
 
 
 def test_a_cut_turn_is_over(ledger: Ledger) -> None:
     ledger.append(entry("one two", 10))
-    ledger.cut_turn(heard_s=0.8, live=None)
+    ledger.cut_turn(heard_s=0.8)
     ledger.append(entry("three", 10))
-    ledger.cut_turn(heard_s=0, live=None)
+    ledger.cut_turn(heard_s=0)
     assert [segment.text for segment in ledger.segments] == ["one two"]
 
 
 def test_a_cut_text_is_tokenized_again(ledger: Ledger) -> None:
     ledger.append(entry("one two", 10))
-    ledger.cut_turn(heard_s=0.4, live=None)
+    ledger.cut_turn(heard_s=0.4)
     assert ledger.positions()[:6, 0].tolist() == tokenize("one", 0).tolist()
 
 
 def test_sound_without_a_word_leaves_nothing(ledger: Ledger) -> None:
     ledger.append(entry("extraordinary", 20))
-    ledger.cut_turn(heard_s=0.08, live=None)
+    ledger.cut_turn(heard_s=0.08)
     assert ledger.segments == ()
 
 
@@ -97,7 +97,7 @@ def test_eviction_keeps_track_of_the_current_turn(ledger: Ledger) -> None:
     ledger.append(entry("new one", 10))
     ledger.append(entry("new two", 10))
     ledger.evict(keep=ledger.length - 1)
-    ledger.cut_turn(heard_s=0.8, live=None)
+    ledger.cut_turn(heard_s=0.8)
     assert [segment.text for segment in ledger.segments] == ["new one"]
 
 
