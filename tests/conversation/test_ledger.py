@@ -115,3 +115,14 @@ def test_eviction_keeps_track_of_the_current_turn(ledger: Ledger) -> None:
 )
 def test_words_are_heard_in_proportion_to_time(heard_s: float, spoken_s: float | None, expected: str) -> None:
     assert heard_text("one two three four", heard_s, spoken_s) == expected
+
+
+def test_what_left_the_turn_still_counts_as_heard_time(ledger: Ledger) -> None:
+    gone = entry("one two", 10)
+    ledger.append(gone)
+    ledger.append(entry("three four", 10))
+    ledger.append(entry("five six", 10))
+    ledger.remove(gone)
+    ledger.evict(keep=ledger.length - 1)
+    ledger.cut_turn(heard_s=25 * 0.08)
+    assert [(s.text, len(s.codes)) for s in ledger.segments] == [("five", 5)]
