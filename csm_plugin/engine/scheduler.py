@@ -25,6 +25,8 @@ from csm_plugin.model.csm import CSM
 STALL_CHECK_S = 1.0
 """How often readers that take nothing are looked at, while others wait for a row."""
 
+ONE_THREAD_BELOW_WIDTH = 1_024
+
 
 class Scheduler:
     """Schedule, run, postprocess, for ever. `run` is the device thread; the other methods are for any thread."""
@@ -58,8 +60,7 @@ class Scheduler:
     def run(self) -> None:
         """Work until the engine closes: the device thread."""
         try:
-            if self.model.device.type == "cuda":
-                torch.cuda.set_device(self.model.device)
+            self._settle_on_device()
             timeout_s: float | None = None
             while (sessions := self.registry.wait(timeout_s)) is not None:
                 if self._round(sessions):
@@ -71,6 +72,13 @@ class Scheduler:
             raise
         finally:
             self._abandon()
+
+    def _settle_on_device(self) -> None:
+        """Make this thread the device's."""
+        if self.model.device.type == "cuda":
+            torch.cuda.set_device(self.model.device)
+        elif self.model.config.backbone.width < ONE_THREAD_BELOW_WIDTH:
+            torch.set_num_threads(1)  # of this thread alone: smaller products are not worth waiting for a second one
 
     def _round(self, sessions: list[Session]) -> bool:
         """Do one round of work; tell whether there was any."""
