@@ -132,7 +132,7 @@ class Scheduler:
             return work()
         except Exception as error:
             log_failure("a conversation's job failed", error)
-            if session.slot is not None:
+            if session.slot is not None and session.live is None:
                 self._slots.forget(session.slot)
             session.stale = False
             if job is not None:

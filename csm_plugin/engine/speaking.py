@@ -100,10 +100,8 @@ class Speaking:
         for session in sessions:
             job = session.live
             if job is not None and job.paused_since_s and time.monotonic() - job.paused_since_s > STALLED_S:
-                self._fail(session, job, ReaderStalledError(
-                    f"the sound of this utterance was not taken for {STALLED_S:g} s while others waited for its row; "
-                    "read it faster, or cancel what is not wanted"
-                ))  # fmt: skip
+                waited = f"nobody took this utterance's sound for {STALLED_S:g} s while others waited for its row"
+                self._fail(session, job, ReaderStalledError(f"{waited}; read it faster, or cancel what is not wanted"))
 
     def drop(self, session: Session) -> None:
         """Let go of what a closed conversation held."""
