@@ -126,6 +126,7 @@ def test_the_errors_are_these_and_one_tree() -> None:
         "EngineClosedError",
         "GenerationError",
         "InputError",
+        "ReaderStalledError",
         "SettingsError",
         "TextError",
         "VoiceError",

@@ -112,3 +112,15 @@ def test_the_decoder_phase_leaves_the_codes_alone(sampler):
     losses = [trainer.train_step(crops)["loss"] for _ in range(3)]
 
     assert torch.equal(trainer.codec.encode(audio).audio_codes, before) and len(set(losses)) == 3
+
+
+def test_the_stage_trains_saves_draws_and_goes_on(corpus_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "Plan", lambda: PLAN)
+    (tmp_path / "corpus").symlink_to(corpus_folder / "corpus")
+
+    stage.run(tmp_path, minutes=1.0, steps=3, device="cpu")
+    stage.run(tmp_path, minutes=1.0, steps=4, device="cpu")
+
+    assert (tmp_path / "codec.png").exists()
+    assert len((tmp_path / stage.LOSSES).read_text().splitlines()) == 4
+    assert load_codec(tmp_path).config.num_filters == 4
