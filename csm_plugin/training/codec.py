@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import MimiModel
 
-from csm_plugin.training import checkpoint, corpus, files
+from csm_plugin.training import checkpoint, corpus, files, pictures
 from csm_plugin.training.crops import PHONEME_TIMES_S, Crops, CropSampler
 from csm_plugin.training.devices import autocast, choose
 from csm_plugin.training.errors import MissingInput
@@ -29,25 +29,26 @@ from csm_plugin.training.spectra import SpectralDistance
 
 STAGE = "codec"
 STATE = "codec.safetensors"
+LOSSES = "codec.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How the codec is trained; shares are of all steps."""
 
-    steps: int = 9_000
-    warmup_share: float = 0.14
-    joint_share: float = 0.35  # the encoder and the codebooks are done here
+    steps: int = 30_000
+    warmup_share: float = 0.1
+    joint_share: float = 0.75  # the encoder and the codebooks are done here
     batch: int = 6
-    frames: int = 16
-    rate: float = 2e-3
+    frames: int = 20
+    rate: float = 1.5e-3
     joint_end_rate: float = 3e-4
-    decoder_rate: float = 1e-3
+    decoder_rate: float = 7e-4
     end_rate: float = 3e-5
     commitment: float = 0.25
     phonemes: float = 1.0
-    readouts: float = 0.5
-    shards: int = 12  # a fixed number, so that a resumed run sees the same crops
+    readouts: float = 1.5
+    shards: int = 24  # a fixed number, so that a resumed run sees the same crops
     save_every: int = 300
     seed: int = 0
 
@@ -229,7 +230,7 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
     else:
         trainer.initialise(sampler.batch(plan.batch, (plan.seed, 0)))
     watch = Stopwatch(minutes)
-    with progress("codec", plan.steps) as bar, (folder / "codec.jsonl").open("a") as losses:
+    with progress("codec", plan.steps) as bar, (folder / LOSSES).open("a") as losses:
         while trainer.step < plan.steps and watch.tick():
             starts_joint = plan.phase(trainer.step) != "continuous" and plan.phase(trainer.step - 1) == "continuous"
             if starts_joint:
@@ -244,4 +245,6 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
             if trainer.step % plan.save_every == 0:
                 trainer.save(state)
     trainer.save(state)
+    if (folder / LOSSES).stat().st_size:
+        pictures.losses(folder / "codec.png", folder / LOSSES)
     logger.info("codec at step {} of {}", trainer.step, plan.steps)

@@ -9,7 +9,7 @@ from loguru import logger
 from torch import Tensor, nn
 from transformers import CsmForConditionalGeneration
 
-from csm_plugin.training import checkpoint, codes, corpus
+from csm_plugin.training import checkpoint, codes, corpus, pictures
 from csm_plugin.training.average import Average
 from csm_plugin.training.batches import IGNORED, VOICE_CLASSES, Batch, BatchSampler
 from csm_plugin.training.codec import load_codec
@@ -23,6 +23,7 @@ from csm_plugin.training.sizes import CODES, language_config
 
 STAGE = "lm"
 STATE = "lm.safetensors"
+LOSSES = "lm.jsonl"
 _DROPPED = "codec_model."
 
 
@@ -222,7 +223,7 @@ def run(
         logger.info("language model goes on from step {}", trainer.step)
     sampler = BatchSampler(list(codes.segments(folder, place, shards)), plan.batch)
     watch = Stopwatch(minutes)
-    with progress("lm", plan.steps) as bar, (folder / "lm.jsonl").open("a") as losses:
+    with progress("lm", plan.steps) as bar, (folder / LOSSES).open("a") as losses:
         while trainer.step < plan.steps and watch.tick():
             found = trainer.train_step(sampler.batch(trainer.step, plan.seed))
             bar.show(trainer.step, f"loss {found['loss']:.3f}")
@@ -234,4 +235,6 @@ def run(
             if trainer.step % plan.save_every == 0:
                 trainer.save(state, fingerprint)
     trainer.save(state, fingerprint)
+    if (folder / LOSSES).stat().st_size:
+        pictures.losses(folder / "lm.png", folder / LOSSES)
     logger.info("language model at step {} of {}", trainer.step, plan.steps)

@@ -50,16 +50,22 @@ def fundamental(audio: Tensor, usual_hz: Tensor) -> tuple[Tensor, Tensor]:
     return tone / (tone.abs() + 1e-6), tone.abs() > _VOICED
 
 
-def envelope(audio: Tensor) -> Tensor:
-    """Log-mel bands every 5 ms, of about unit variance: audio [B, samples] -> [B, positions, bands]."""
-    window = torch.hann_window(_WINDOW, device=audio.device)
-    before = _WINDOW // 2 - _POSITION_SAMPLES // 2
-    spectrum = torch.stft(
-        F.pad(audio, (before, before)), _WINDOW, _POSITION_SAMPLES, window=window, center=False, return_complex=True
-    )
-    filters = mel_filters(_WINDOW, _BANDS, SAMPLE_RATE).to(audio.device)
-    level = (filters @ (spectrum.abs() / window.norm()) + _FLOOR).log()
-    return ((level - _MEAN_LEVEL) / _SPREAD).transpose(1, 2)
+class Envelope(nn.Module):
+    """Log-mel bands every 5 ms, of about unit variance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
+        self.register_buffer("filters", mel_filters(_WINDOW, _BANDS, SAMPLE_RATE), persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Audio [B, samples] -> [B, positions, bands]."""
+        window, filters = self.get_buffer("window"), self.get_buffer("filters")
+        before = _WINDOW // 2 - _POSITION_SAMPLES // 2
+        padded = F.pad(audio, (before, before))
+        spectrum = torch.stft(padded, _WINDOW, _POSITION_SAMPLES, window=window, center=False, return_complex=True)
+        level = (filters @ (spectrum.abs() / window.norm()) + _FLOOR).log()
+        return ((level - _MEAN_LEVEL) / _SPREAD).transpose(1, 2)
 
 
 class Readouts(nn.Module):
@@ -74,6 +80,7 @@ class Readouts(nn.Module):
         self.stages = nn.ModuleDict(
             {str(layer): nn.Linear(channels[layer], 2 * (between // STEP_SAMPLES)) for layer, between in _TAPS.items()}
         )
+        self.envelope = Envelope()
         self.stage_envelope = nn.Linear(channels[_ENVELOPE_TAP], _BANDS)
 
     @staticmethod
@@ -91,7 +98,7 @@ class Readouts(nn.Module):
             usual_hz: [B], the voices' usual pitch.
         """
         tone, voiced = fundamental(audio, usual_hz)
-        bands = envelope(audio)
+        bands = self.envelope(audio)
         wanted = torch.view_as_real(tone)  # [B, steps, 2]
         losses = {"frame": self._frame_loss(latents, tone, voiced)}
         for layer, hidden in stages.items():
