@@ -158,4 +158,6 @@ def _spread(model: CsmForConditionalGeneration) -> None:
             tensor.normal_(0, 0.2)
         elif name.endswith(("_proj.weight", "fc1.weight", "fc2.weight")):
             tensor.normal_(0, tensor.shape[1] ** -0.5)
-    model.codec_model.decoder.decoder_seanet.layers[-1].conv.weight.mul_(0.01)  # quiet noise
+    decoder = model.codec_model.decoder
+    convolutions = getattr(decoder, "decoder_seanet", decoder)  # older transformers keep them in the decoder itself
+    convolutions.layers[-1].conv.weight.mul_(0.01)  # quiet noise
