@@ -48,6 +48,7 @@ class Entry:
     tokens: npt.NDArray[np.int32]
     frames: list[Codes] = field(default_factory=list)  # each int32 [codebooks]
     lead: int = 0
+    _closed: tuple[int, int, Positions] | None = field(default=None, repr=False)  # for so many tokens and frames
 
     @property
     def heard_frames(self) -> int:
@@ -65,7 +66,13 @@ class Entry:
         return Segment(self.speaker, self.text, codes)
 
     def positions(self, codebooks: int) -> Positions:
-        """Return the closed segment's context positions."""
+        """Return the closed segment's context positions. Not to be written to."""
+        held = len(self.tokens), len(self.frames)
+        if self._closed is None or self._closed[:2] != held:
+            self._closed = (*held, self._close(codebooks))
+        return self._closed[2]
+
+    def _close(self, codebooks: int) -> Positions:
         closing = np.zeros((1, codebooks), dtype=np.int32)
         frames = np.concatenate((np.array(self.frames, dtype=np.int32).reshape(-1, codebooks), closing))
         audio = np.concatenate((np.full((len(frames), 1), TEXT, dtype=np.int32), frames), axis=1)
