@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,7 @@ class Engine:
         self.model_name = name
         self._thread = threading.Thread(target=self._scheduler.run, name=f"csm-device-{name}", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # a thread inside torch must not outlive the interpreter
 
     @classmethod
     def load(
@@ -157,6 +159,7 @@ class Engine:
 
     def close(self) -> None:
         """Stop: what is being spoken ends with EngineClosedError. Waits for the device thread's current step."""
+        atexit.unregister(self.close)
         self._scheduler.registry.close("the engine was closed")
         self._thread.join(CLOSE_TIMEOUT_S)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -295,3 +297,14 @@ def test_steps_as_a_gpu_takes_them_give_the_same_speech(engine: Engine) -> None:
         reader = iter(talk.speak(LONG_TEXT, ENDLESS))
         next(reader)
         talk.interrupt()
+
+
+def test_a_program_may_end_in_the_middle_of_speech(tiny_checkpoint: Path) -> None:
+    program = f"""
+from csm_plugin import Engine
+talk = Engine.load({str(tiny_checkpoint)!r}).conversation()
+print(len(next(iter(talk.speak("This is left alone while the program ends."))).pcm))
+"""
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stdout) == (0, "1920\n"), ended.stderr
