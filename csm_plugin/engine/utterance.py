@@ -120,7 +120,7 @@ class Utterance:
     def _take(self) -> SpeechChunk | None:
         """Return the next chunk, None at the end."""
         start = self._buffer.taken
-        frames = self._buffer.take(MAX_CHUNK_FRAMES)
+        frames = self._buffer.take(MAX_CHUNK_FRAMES if start else 1)
         if not frames:
             return None
         self._on_taken()
