@@ -7,6 +7,7 @@ with a falling learning rate, while the codes stay as they are.
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from loguru import logger
@@ -18,7 +19,7 @@ from csm_plugin.training import checkpoint, corpus, files, pictures
 from csm_plugin.training.crops import PHONEME_TIMES_S, Crops, CropSampler
 from csm_plugin.training.devices import autocast, choose
 from csm_plugin.training.errors import MissingInput
-from csm_plugin.training.files import Stopwatch
+from csm_plugin.training.files import Reminder, Stopwatch
 from csm_plugin.training.initialise import unit_variance
 from csm_plugin.training.phonemes import PHONEMES
 from csm_plugin.training.progress import progress
@@ -49,7 +50,6 @@ class Plan:
     phonemes: float = 1.0
     readouts: float = 1.5
     shards: int = 24  # a fixed number, so that a resumed run sees the same crops
-    save_every: int = 300
     seed: int = 0
 
     def phase(self, step: int) -> str:
@@ -176,12 +176,12 @@ def _to_one_channel(hidden: Tensor, convolution: nn.Conv1d) -> Tensor:
     return torch.stack(delayed).sum(dim=0) + convolution.get_parameter("bias")
 
 
-def load_codec(folder: Path, codes_only: bool = False) -> MimiModel:
+def load_codec(folder: Path, trained: Literal["somewhat", "codes", "wholly"] = "wholly") -> MimiModel:
     """The trained codec.
 
     Args:
         folder: of the stages.
-        codes_only: whether the decoder may still be in training; the codes are settled before it.
+        trained: how far it has to be: anything will do, its codes are settled, or its decoder is done, too.
 
     Raises:
         MissingInput: it has not been trained that far.
@@ -189,7 +189,7 @@ def load_codec(folder: Path, codes_only: bool = False) -> MimiModel:
     """
     tensors, about = files.load_tensors(folder / STATE, STAGE)
     steps, joint_share = about["plan"]["steps"], about["plan"]["joint_share"]
-    needed = round(steps * joint_share) if codes_only else steps
+    needed = {"somewhat": 0, "codes": round(steps * joint_share), "wholly": steps}[trained]
     if about["step"] < needed:
         raise MissingInput(
             f"the codec is at step {about['step']} and needs {needed}. Run: "
@@ -229,7 +229,7 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
         logger.info("codec goes on from step {}", trainer.step)
     else:
         trainer.initialise(sampler.batch(plan.batch, (plan.seed, 0)))
-    watch = Stopwatch(minutes)
+    watch, reminder = Stopwatch(minutes), Reminder()
     with progress("codec", plan.steps) as bar, (folder / LOSSES).open("a") as losses:
         while trainer.step < plan.steps and watch.tick():
             starts_joint = plan.phase(trainer.step) != "continuous" and plan.phase(trainer.step - 1) == "continuous"
@@ -242,7 +242,7 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
             if trainer.step % 25 == 0:
                 losses.flush()
                 logger.info("step {} {}", trainer.step, " ".join(f"{k} {v:.3f}" for k, v in found.items()))
-            if trainer.step % plan.save_every == 0:
+            if reminder.due():
                 trainer.save(state)
     trainer.save(state)
     if (folder / LOSSES).stat().st_size:

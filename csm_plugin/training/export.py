@@ -64,7 +64,7 @@ def run(folder: Path) -> Path:
 
 def assembled(folder: Path) -> CsmForConditionalGeneration:
     """The codec and the averaged language model as one model, float32."""
-    codec = load_codec(folder, codes_only=True)
+    codec = load_codec(folder, trained="codes")
     state = folder / language_model.STATE
     tensors, about = files.load_tensors(state, language_model.STAGE)
     present = codes.fingerprint(codec)

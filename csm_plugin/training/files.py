@@ -138,3 +138,19 @@ class Stopwatch:
         self._left_s -= min(now - self._last, self._longest_step_s)
         self._last = now
         return self._left_s > 0.0
+
+
+class Reminder:
+    """Says, now and then, that it is time to save."""
+
+    def __init__(self, every_s: float = 180.0) -> None:
+        self._every_s = every_s
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the time is up; if so, it begins anew."""
+        now = time.monotonic()
+        if now - self._last < self._every_s:
+            return False
+        self._last = now
+        return True

@@ -50,10 +50,10 @@ def run(folder: Path, sentences: int = 20) -> list[Judgement]:
     """Judge the codec on sentences it was not trained on; writes `gate.json` and `gate.png` and prints a table.
 
     Raises:
-        MissingInput: there is no corpus, or the codec's codes are not settled.
+        MissingInput: there is no corpus, or no codec.
         TrainingError: the recogniser is not installed.
     """
-    codec = load_codec(folder, codes_only=True)
+    codec = load_codec(folder, trained="somewhat")
     classifier = voice_classifier(folder)
     found = []
     for number in range(len(VOICES)):

@@ -15,7 +15,7 @@ from csm_plugin.training.batches import IGNORED, VOICE_CLASSES, Batch, BatchSamp
 from csm_plugin.training.codec import load_codec
 from csm_plugin.training.crops import PHONEME_TIMES_S
 from csm_plugin.training.devices import autocast, choose
-from csm_plugin.training.files import Stopwatch
+from csm_plugin.training.files import Reminder, Stopwatch
 from csm_plugin.training.guidance import attention_loss
 from csm_plugin.training.phonemes import PHONEMES
 from csm_plugin.training.progress import progress
@@ -42,7 +42,6 @@ class Plan:
     phonemes: float = 0.5
     attention: float = 0.3
     voice: float = 0.5
-    save_every: int = 150
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
@@ -210,7 +209,7 @@ def run(
     plan = Plan()
     plan = replace(plan, steps=steps or plan.steps, batch=batch or plan.batch)
     where = choose(device)
-    codec = load_codec(folder, codes_only=True)
+    codec = load_codec(folder, trained="codes")
     fingerprint = codes.fingerprint(codec)
     shards = len(corpus.shard_numbers(folder)) if hours is None else round(hours * 3600 / corpus.SHARD_SECONDS)
     place = codes.prepare(folder, codec, where, shards)
@@ -222,7 +221,7 @@ def run(
             raise codes.other_codec(state, made_with, fingerprint)
         logger.info("language model goes on from step {}", trainer.step)
     sampler = BatchSampler(list(codes.segments(folder, place, shards)), plan.batch)
-    watch = Stopwatch(minutes)
+    watch, reminder = Stopwatch(minutes), Reminder()
     with progress("lm", plan.steps) as bar, (folder / LOSSES).open("a") as losses:
         while trainer.step < plan.steps and watch.tick():
             found = trainer.train_step(sampler.batch(trainer.step, plan.seed))
@@ -232,7 +231,7 @@ def run(
             if trainer.step % 25 == 0:
                 losses.flush()
                 logger.info("step {} {}", trainer.step, " ".join(f"{k} {v:.3f}" for k, v in found.items()))
-            if trainer.step % plan.save_every == 0:
+            if reminder.due():
                 trainer.save(state, fingerprint)
     trainer.save(state, fingerprint)
     if (folder / LOSSES).stat().st_size:

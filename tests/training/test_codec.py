@@ -97,7 +97,7 @@ def test_a_codec_that_is_not_trained_far_enough_is_not_used(tmp_path):
     CodecTrainer(PLAN, CPU).save(tmp_path / stage.STATE)
 
     with pytest.raises(MissingInput, match="at step 0 and needs 19"):
-        load_codec(tmp_path, codes_only=True)
+        load_codec(tmp_path, trained="codes")
 
 
 def test_the_decoder_phase_leaves_the_codes_alone(sampler):
@@ -116,6 +116,7 @@ def test_the_decoder_phase_leaves_the_codes_alone(sampler):
 
 def test_the_stage_trains_saves_draws_and_goes_on(corpus_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "Plan", lambda: PLAN)
+    monkeypatch.setattr(stage, "choose", lambda _: CPU)  # as many threads as the other tests have
     (tmp_path / "corpus").symlink_to(corpus_folder / "corpus")
 
     stage.run(tmp_path, minutes=1.0, steps=3, device="cpu")
