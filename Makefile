@@ -23,7 +23,7 @@ help:
 	@echo "make bench   run the benchmarks"
 
 agent: $(INSTALLED)
-	$(BIN)/python -m agents.webrtc
+	LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc
 
 test: $(INSTALLED) debian
 	$(BIN)/python -m pytest $(MARKS) $(TESTS)
