@@ -15,7 +15,7 @@ import csm_plugin
 from csm_plugin.cli import doctor, say
 from csm_plugin.errors import CSMError
 
-OK, FAILED, INTERRUPTED = 0, 1, 130
+FAILED, INTERRUPTED = 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,7 +38,6 @@ class ModelConfig:
     codebooks: int
     codebook_size: int  # codes that the codec knows; heads and embeddings may have a few more ids
     vocabulary: int  # ids per codebook in the checkpoint's tables
-    begin_token: int
     csm: CsmConfig
     mimi: MimiConfig
 
@@ -82,7 +81,6 @@ def read_config(folder: Path) -> ModelConfig:
         codebooks=csm.num_codebooks,
         codebook_size=mimi.codebook_size,
         vocabulary=csm.vocab_size,
-        begin_token=csm.bos_token_id,
         csm=csm,
         mimi=mimi,
     )
