@@ -2,13 +2,16 @@
 
 The stages, each resumable (`python -m csm_plugin.training <stage> --folder build/tiny --minutes N`):
 
-    corpus   text on disk and templates -> flite -> shards of 24 kHz audio with phoneme and word times
-    codec    shards -> a Mimi codec (8 codebooks of 512, 12.5 frames a second)
-    gate     the codec judged: word error, pitch and voice of its reconstructions
-    lm       shards + codec -> backbone and depth decoder
-    export   codec + language model -> a Hugging Face CSM folder
-    keep     the states of codec and language model, small enough for version control
-    listen   that folder judged: word error, endings and voices of what it says
+    corpus     text on disk and templates -> flite -> shards of 24 kHz audio with phoneme and word times
+    codebooks  shards -> what a frame is in numbers, and 8 codebooks of 512 for it
+    decoder    codes -> speech, 12.5 frames a second
+    encoder    speech -> codes
+    gate       the codec judged: word error, pitch and voice of its reconstructions
+    lm         text and codes -> backbone and depth decoder
+    export     all of it -> a Hugging Face CSM folder
+    listen     that folder judged: word error, endings and voices of what it says
+    keep       the states of the stages, small enough for version control
 
-The same stages, given other shards, adapt the model to other voices.
+Decoder, encoder and language model need the codebooks only, so they can be trained side by side. The same stages,
+given other shards, adapt the model to other voices.
 """

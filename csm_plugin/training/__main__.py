@@ -8,7 +8,7 @@ from loguru import logger
 
 from csm_plugin.training.errors import TrainingError
 
-STAGES = ("corpus", "codec", "gate", "lm", "export", "listen", "keep")
+STAGES = ("corpus", "codebooks", "decoder", "encoder", "gate", "lm", "export", "listen", "keep")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,9 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("build/tiny"), help="where the stages keep their files")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long to work; every stage can be resumed")
     parser.add_argument("--hours", type=float, default=None, help="corpus: hours to make (30); lm: hours to use (all)")
-    parser.add_argument("--steps", type=int, default=None, help="codec, lm: steps the schedule is planned for")
-    parser.add_argument("--batch", type=int, default=None, help="codec, lm: crops or examples a step")
-    parser.add_argument("--device", default="auto", help="codec, lm: cpu, cuda or auto")
+    parser.add_argument(
+        "--steps", type=int, default=None, help="decoder, encoder, lm: steps the schedule is planned for"
+    )
+    parser.add_argument("--batch", type=int, default=None, help="decoder, encoder, lm: crops or examples a step")
+    parser.add_argument("--device", default="auto", help="decoder, encoder, lm: cpu, cuda or auto")
     chosen = parser.parse_args(arguments)
     try:
         _run(chosen)
@@ -33,15 +35,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> None:
-    # a stage is imported when it is run: the corpus needs no torch, the codec no recogniser
+    # a stage is imported when it is run: the corpus needs no torch, the decoder no recogniser
     if chosen.stage == "corpus":
         from csm_plugin.training import corpus
 
         corpus.run(chosen.folder, chosen.minutes, chosen.hours or 30.0)
-    elif chosen.stage == "codec":
-        from csm_plugin.training import codec
+    elif chosen.stage == "codebooks":
+        from csm_plugin.training import codebooks
 
-        codec.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.batch)
+        codebooks.run(chosen.folder)
+    elif chosen.stage == "decoder":
+        from csm_plugin.training import decoder
+
+        decoder.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.batch)
+    elif chosen.stage == "encoder":
+        from csm_plugin.training import encoder
+
+        encoder.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.batch)
     elif chosen.stage == "gate":
         from csm_plugin.training import gate
 

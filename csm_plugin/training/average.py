@@ -9,7 +9,7 @@ _LONGEST = 0.998
 class Average(nn.Module):
     """Average of a model's floating-point parameters; its own state can be saved like any module's."""
 
-    def __init__(self, model: nn.Module, skip: str) -> None:
+    def __init__(self, model: nn.Module, skip: str | None = None) -> None:
         """
         Args:
             model: whose weights are followed.
@@ -24,7 +24,11 @@ class Average(nn.Module):
             self.register_buffer(self._names[name], value.detach().clone())
 
     def _followed(self, model: nn.Module) -> list[tuple[str, Tensor]]:
-        return [(name, value) for name, value in model.named_parameters() if not name.startswith(self._skip)]
+        return [
+            (name, value)
+            for name, value in model.named_parameters()
+            if self._skip is None or not name.startswith(self._skip)
+        ]
 
     @torch.no_grad()
     def follow(self, model: nn.Module) -> None:

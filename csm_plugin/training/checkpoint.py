@@ -1,6 +1,6 @@
 """A trainer's whole state in one safetensors file, so that a run goes on as if it had not been interrupted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from csm_plugin.training.errors import CorruptFile
 _OPTIMISER = "optimiser"
 
 
-def save(path: Path, modules: Mapping[str, nn.Module], optimiser: Optimizer | None, about: Mapping[str, Any]) -> None:
+def save(
+    path: Path, modules: Mapping[str, nn.Module], optimisers: Sequence[Optimizer], about: Mapping[str, Any]
+) -> None:
     """Write weights, optimiser moments and a note (the step, the settings), atomically.
 
     Raises:
@@ -22,13 +24,14 @@ def save(path: Path, modules: Mapping[str, nn.Module], optimiser: Optimizer | No
     tensors: dict[str, Tensor] = {}
     for prefix, module in modules.items():
         tensors.update({f"{prefix}.{name}": value.clone() for name, value in module.state_dict().items()})
-    for index, state in optimiser.state_dict()["state"].items() if optimiser is not None else ():
-        tensors.update({f"{_OPTIMISER}.{index}.{key}": value for key, value in state.items()})
+    for number, optimiser in enumerate(optimisers):
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors.update({f"{_OPTIMISER}.{number}.{index}.{key}": value for key, value in state.items()})
     files.save_tensors(path, tensors, about)
 
 
-def load(path: Path, modules: Mapping[str, nn.Module], optimiser: Optimizer | None, made_by: str) -> dict[str, Any]:
-    """Read what `save` wrote into modules and optimiser.
+def load(path: Path, modules: Mapping[str, nn.Module], optimisers: Sequence[Optimizer], made_by: str) -> dict[str, Any]:
+    """Read what `save` wrote into modules and optimisers.
 
     Returns:
         The note; `absent` in it names the modules that a shrunken file does not hold. They stay as they are.
@@ -39,10 +42,10 @@ def load(path: Path, modules: Mapping[str, nn.Module], optimiser: Optimizer | No
     """
     tensors, about = files.load_tensors(path, made_by)
     about["absent"] = []
-    moments: dict[int, dict[str, Tensor]] = {}
+    moments: dict[int, dict[int, dict[str, Tensor]]] = {}
     for name in [name for name in tensors if name.startswith(f"{_OPTIMISER}.")]:
-        _, index, key = name.split(".")
-        moments.setdefault(int(index), {})[key] = tensors.pop(name)
+        _, number, index, key = name.split(".")
+        moments.setdefault(int(number), {}).setdefault(int(index), {})[key] = tensors.pop(name)
     try:
         for prefix, module in modules.items():
             own = {
@@ -54,8 +57,10 @@ def load(path: Path, modules: Mapping[str, nn.Module], optimiser: Optimizer | No
                 module.load_state_dict(own)
             else:
                 about["absent"].append(prefix)
-        if optimiser is not None and moments:
-            optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        for place, optimiser in enumerate(optimisers):
+            if place in moments:
+                groups = optimiser.state_dict()["param_groups"]
+                optimiser.load_state_dict({"state": moments[place], "param_groups": groups})
     except (RuntimeError, ValueError) as error:
         raise CorruptFile(
             f"{path} does not fit the model: it was made with other sizes. Move it away to start anew. ({error})"

@@ -2,24 +2,22 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from loguru import logger
-from transformers import MimiModel
 
 from csm_plugin.training import corpus, files
+from csm_plugin.training.codebooks import Coder
 from csm_plugin.training.corpus import Sentence, Shard
-from csm_plugin.training.crops import PHONEME_TIMES_S
 from csm_plugin.training.errors import MissingInput, TrainingError
-from csm_plugin.training.phonemes import phonemes_at
+from csm_plugin.training.phonemes import frame_phonemes
 from csm_plugin.training.progress import progress
 from csm_plugin.training.sizes import FRAME_SAMPLES
 from csm_plugin.training.synthesis import SAMPLE_RATE
 
-_BATCH = 16
 NOWHERE = -1
 
 
@@ -42,44 +40,52 @@ class Segment:
     character: np.ndarray
 
 
-def prepare(folder: Path, codec: MimiModel, device: torch.device, shards: int) -> Path:
-    """Encode the first shards, as far as they are not encoded yet by this codec's encoder; resumable.
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A sentence of a shard and its codes, int16 [frames, codebooks]."""
+
+    shard: Shard
+    said: Sentence
+    codes: np.ndarray
+
+
+def prepare(folder: Path, coder: Coder, shards: int) -> Path:
+    """Code the first shards, as far as they are not coded yet with these codebooks; resumable.
 
     Returns:
-        Where the codes lie: one folder for each encoder, so that codes of two codecs never mix.
+        Where the codes lie: one folder for each set of codebooks, so that codes of two never mix.
     """
-    place = folder / f"codes-{fingerprint(codec)}"
-    codec = codec.to(device).eval()
+    place = folder / f"codes-{fingerprint(coder)}"
     missing = [shard for shard in corpus.shards(folder, shards) if not _path(place, shard.number).exists()]
     with progress("codes", len(missing)) as bar:
         for shard in missing:
-            files.write_array(_path(place, shard.number), _encoded(shard, codec, device))
+            files.write_array(_path(place, shard.number), _coded(shard, coder))
             bar.advance()
-            logger.info("shard {} encoded", shard.number)
+            logger.info("shard {} coded", shard.number)
     return place
 
 
-def fingerprint(codec: MimiModel) -> str:
-    """Short hash of all that decides the codes: the encoder and the quantiser."""
+def fingerprint(coder: Coder) -> str:
+    """Short hash of all that decides the codes."""
     digest = hashlib.blake2b(digest_size=6)
-    for name, value in sorted({**codec.encoder.state_dict(), **codec.quantizer.state_dict()}.items()):
-        digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
+    for field in fields(coder):
+        digest.update(field.name.encode() + getattr(coder, field.name).numpy().tobytes())
     return digest.hexdigest()
 
 
-def other_codec(state: Path, made_with: str, present: str) -> TrainingError:
-    """The error for a language model whose codes are not those of the codec there is."""
+def other_codebooks(state: Path, made_with: str, present: str) -> TrainingError:
+    """The error for a state that was trained with other codebooks than there are."""
     return TrainingError(
-        f"{state} was trained on the codes of another codec ({made_with}, now it is {present}). Put that codec back or "
-        f"move the file away to train a new language model."
+        f"{state} was trained with other codebooks ({made_with}, now there are {present}). Put those back or move the "
+        f"file away to train anew."
     )
 
 
-def segments(folder: Path, place: Path, shards: int | None = None) -> Iterator[Segment]:
-    """The sentences of the first shards, or of all that are encoded.
+def coded(folder: Path, place: Path, shards: int | None = None) -> Iterator[Coded]:
+    """The sentences of the first shards, or of all that are coded.
 
     Raises:
-        MissingInput: nothing is encoded.
+        MissingInput: nothing is coded.
     """
     found = False
     for shard in corpus.shards(folder, shards):
@@ -88,12 +94,22 @@ def segments(folder: Path, place: Path, shards: int | None = None) -> Iterator[S
             continue
         found = True
         codes, start = np.array(files.read_array(path, "lm")), 0
-        for sentence in shard.sentences:
-            frames = frames_of(sentence.samples)
-            yield _segment(sentence, codes[start : start + frames])
+        for said in shard.sentences:
+            frames = frames_of(said.samples)
+            yield Coded(shard, said, codes[start : start + frames])
             start += frames
     if not found:
         raise MissingInput(f"there are no codes in {place}; run: python -m csm_plugin.training lm --folder {folder}")
+
+
+def segments(folder: Path, place: Path, shards: int | None = None) -> Iterator[Segment]:
+    """The sentences of the first shards, or of all that are coded, as the language model sees them.
+
+    Raises:
+        MissingInput: nothing is coded.
+    """
+    for sentence in coded(folder, place, shards):
+        yield _segment(sentence.said, sentence.codes)
 
 
 def frames_of(samples: int) -> int:
@@ -101,31 +117,17 @@ def frames_of(samples: int) -> int:
     return -(-samples // FRAME_SAMPLES)
 
 
-@torch.no_grad()  # not inference mode: Mimi keeps what is computed here for later
-def _encoded(shard: Shard, codec: MimiModel, device: torch.device) -> np.ndarray:
-    """int16 [frames of all sentences, codebooks]; each sentence is encoded from silence, as a recording would be."""
-    order = sorted(range(len(shard.sentences)), key=lambda index: shard.sentences[index].samples)
-    found: dict[int, np.ndarray] = {}
-    for first in range(0, len(order), _BATCH):
-        chosen = order[first : first + _BATCH]
-        longest = frames_of(shard.sentences[chosen[-1]].samples)
-        audio = np.zeros((len(chosen), 1, longest * FRAME_SAMPLES), np.float32)
-        for row, index in enumerate(chosen):
-            samples = shard.audio(shard.sentences[index])
-            audio[row, 0, : len(samples)] = samples
-        codes = codec.encode(torch.from_numpy(audio).to(device)).audio_codes.cpu().numpy()  # [B, K, T]
-        for row, index in enumerate(chosen):
-            found[index] = codes[row, :, : frames_of(shard.sentences[index].samples)].T.astype(np.int16)
-    return np.concatenate([found[index] for index in range(len(order))])
+def _coded(shard: Shard, coder: Coder) -> np.ndarray:
+    """int16 [frames of all sentences, codebooks]."""
+    found = [coder.codes(*coder.vectors(shard.audio(said), said.voice)) for said in shard.sentences]
+    return torch.cat(found).numpy().astype(np.int16)
 
 
 def _segment(sentence: Sentence, codes: np.ndarray) -> Segment:
     frames = len(codes)
-    starts_s = np.arange(frames) * FRAME_SAMPLES / SAMPLE_RATE
-    times_s = (starts_s[:, None] + PHONEME_TIMES_S).ravel()
-    phonemes = phonemes_at(times_s, sentence.phoneme_ends_s, sentence.phonemes).reshape(frames, len(PHONEME_TIMES_S))
+    phonemes = frame_phonemes(sentence.phoneme_ends_s, sentence.phonemes, frames)
     text = sentence.text.lower()
-    middle_s = starts_s + FRAME_SAMPLES / SAMPLE_RATE / 2
+    middle_s = (np.arange(frames) + 0.5) * FRAME_SAMPLES / SAMPLE_RATE
     return Segment(text, sentence.voice, codes, phonemes, _characters(text, sentence, middle_s))
 
 

@@ -7,9 +7,12 @@ import torch
 
 
 def choose(name: str = "auto") -> torch.device:
-    """`cpu`, `cuda`, or the best there is for `auto`; on a CPU, as many threads as this process may use."""
+    """`cpu`, `cuda`, or the best there is for `auto`; on a CPU, as many threads as this process may use.
+
+    OMP_NUM_THREADS says otherwise, as usual.
+    """
     device = torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name)
-    if device.type == "cpu":
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     else:
         torch.set_float32_matmul_precision("high")

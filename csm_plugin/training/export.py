@@ -14,9 +14,9 @@ from transformers import (
     GenerationConfig,
     PreTrainedTokenizerFast,
 )
-from transformers.models.mimi.modeling_mimi import MimiEuclideanCodebook
 
 from csm_plugin.training import codes, files, language_model
+from csm_plugin.training.codebooks import load_coder
 from csm_plugin.training.codec import load_codec
 from csm_plugin.training.errors import CorruptFile
 from csm_plugin.training.sizes import CODES, language_config
@@ -64,12 +64,12 @@ def run(folder: Path) -> Path:
 
 def assembled(folder: Path) -> CsmForConditionalGeneration:
     """The codec and the averaged language model as one model, float32."""
-    codec = load_codec(folder, trained="codes")
+    codec = load_codec(folder)
     state = folder / language_model.STATE
     tensors, about = files.load_tensors(state, language_model.STAGE)
-    present = codes.fingerprint(codec)
-    if about["codec"] != present:
-        raise codes.other_codec(state, about["codec"], present)
+    present = codes.fingerprint(load_coder(folder))
+    if about["codebooks"] != present:
+        raise codes.other_codebooks(state, about["codebooks"], present)
     model = CsmForConditionalGeneration(language_config())
     own = {
         name.removeprefix(_AVERAGE).replace("/", "."): value
@@ -84,11 +84,6 @@ def assembled(folder: Path) -> CsmForConditionalGeneration:
     except (KeyError, RuntimeError) as error:
         raise CorruptFile(f"{state} does not fit the model: it was made with other sizes ({error})") from error
     model.codec_model.load_state_dict(codec.state_dict())
-    for book in model.codec_model.modules():
-        if isinstance(book, MimiEuclideanCodebook):
-            book.embed_sum.copy_(book.embed_sum / book.cluster_usage.clamp(min=book.epsilon)[:, None])
-            book.cluster_usage.fill_(1.0)
-            book._embed = None
     return model.eval()
 
 

@@ -1,4 +1,7 @@
-"""The gate stage: is the codec good enough to learn a language model on?"""
+"""The gate stage: is the codec as good as its source?
+
+The decoder is judged on analysed codes, then codec and all, once there is an encoder.
+"""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +11,11 @@ import torch
 from loguru import logger
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from transformers import MimiModel
 
-from csm_plugin.training import corpus, files, pictures
+from csm_plugin.training import corpus, encoder, files, pictures
+from csm_plugin.training.codebooks import Coder, load_coder
 from csm_plugin.training.codec import load_codec
 from csm_plugin.training.heldout import HELD_OUT
 from csm_plugin.training.pitch import agreement
@@ -28,10 +33,15 @@ _LEAST_RECOGNISED = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The codec on one voice: word error rates, mean pitch correlation and ratio, share taken for the right voice."""
+    """The codec on one voice: word error rates, median pitch correlation and ratio, share taken for the right voice.
+
+    `decoder_error` is from analysed codes, all others from what the encoder made of the recording; without an encoder
+    they are from analysed codes, too.
+    """
 
     voice: str
     source_error: float
+    decoder_error: float
     codec_error: float
     pitch_correlation: float
     pitch_ratio: float
@@ -53,17 +63,19 @@ def run(folder: Path, sentences: int = 20) -> list[Judgement]:
         MissingInput: there is no corpus, or no codec.
         TrainingError: the recogniser is not installed.
     """
-    codec = load_codec(folder, trained="somewhat")
+    codec, coder = load_codec(folder), load_coder(folder)
+    encodes = (folder / encoder.STATE).exists()
     classifier = voice_classifier(folder)
     found = []
     for number in range(len(VOICES)):
-        found.append(judge(codec, number, classifier, sentences))
+        found.append(judge(codec, coder, number, classifier, sentences, encodes))
         logger.info("{}", found[-1])
     files.write_json(folder / "gate.json", [{**asdict(item), "passed": item.passed} for item in found])
     pairs = []
-    for voice in VOICES:
+    for number, voice in enumerate(VOICES):
         audio = speak(HELD_OUT[0], voice).samples
-        pairs += [(voice.name, audio), (f"{voice.name}, codec", through(codec, audio))]
+        codes = coded(codec, audio) if encodes else analysed(coder, audio, number)
+        pairs += [(voice.name, audio), (f"{voice.name}, codec", decoded(codec, codes, len(audio)))]
     pictures.spectrograms(folder / "gate.png", pairs)
     Console().print(_table(found))
     return found
@@ -81,41 +93,59 @@ def voice_classifier(folder: Path) -> VoiceClassifier:
     return VoiceClassifier([audio for kept in recordings.values() for audio in kept], labels)
 
 
-def judge(codec: MimiModel, number: int, classifier: VoiceClassifier, sentences: int) -> Judgement:
+def judge(
+    codec: MimiModel, coder: Coder, number: int, classifier: VoiceClassifier, sentences: int, encodes: bool
+) -> Judgement:
     """The codec on the first held-out sentences in one voice."""
-    wrong, wrong_before, words, correlations, ratios, right = 0, 0, 0, [], [], 0
+    wrong = {"source": 0, "decoder": 0, "codec": 0}
+    words, correlations, ratios, right = 0, [], [], 0
     for text in HELD_OUT[:sentences]:
         audio = speak(text, VOICES[number]).samples
-        made = through(codec, audio)
-        before, count = errors(plain(text), hear(audio))
-        after, _ = errors(plain(text), hear(made))
-        correlation, ratio = agreement(made, audio)
+        made = decoded(codec, analysed(coder, audio, number), len(audio))
+        whole = decoded(codec, coded(codec, audio), len(audio)) if encodes else made
+        for name, heard in (("source", audio), ("decoder", made), ("codec", whole)):
+            more, count = errors(plain(text), hear(heard))
+            wrong[name] += more
+        correlation, ratio = agreement(whole, audio)
         correlations.append(correlation)
         ratios.append(ratio)
-        right += classifier(made) == number
-        wrong, wrong_before, words = wrong + after, wrong_before + before, words + count
+        right += classifier(whole) == number
+        words += count
     return Judgement(
         voice=VOICES[number].name,
-        source_error=wrong_before / words,
-        codec_error=wrong / words,
+        source_error=wrong["source"] / words,
+        decoder_error=wrong["decoder"] / words,
+        codec_error=wrong["codec"] / words,
         pitch_correlation=float(np.nanmedian(correlations)),
         pitch_ratio=float(np.nanmedian(ratios)),
         recognised=right / sentences,
     )
 
 
+def analysed(coder: Coder, audio: np.ndarray, voice: int) -> Tensor:
+    """The codes that the analysis finds for audio [n]: int64 [1, codebooks, frames]."""
+    return coder.codes(*coder.vectors(audio, voice)).T[None]
+
+
 @torch.no_grad()  # not inference mode: Mimi keeps what is computed here for later
-def through(codec: MimiModel, audio: np.ndarray) -> np.ndarray:
-    """Audio [n] coded and decoded again, as long as before."""
+def coded(codec: MimiModel, audio: np.ndarray) -> Tensor:
+    """The codes that the encoder finds for audio [n]: int64 [1, codebooks, frames]."""
     padded = np.pad(audio, (0, -len(audio) % FRAME_SAMPLES))
-    codes = codec.encode(torch.from_numpy(padded)[None, None]).audio_codes
-    return codec.decode(codes).audio_values[0, 0].float().numpy()[: len(audio)]
+    return codec.encode(torch.from_numpy(padded)[None, None]).audio_codes
+
+
+@torch.no_grad()
+def decoded(codec: MimiModel, codes: Tensor, samples: int) -> np.ndarray:
+    """Float32 [samples] from codes."""
+    return codec.decode(codes).audio_values[0, 0].float().numpy()[:samples]
 
 
 def _table(found: list[Judgement]) -> Table:
-    table = Table("voice", "source", "codec", "pitch r", "pitch ratio", "voice", "gate", title="word error and pitch")
+    table = Table(
+        "voice", "source", "decoder", "codec", "pitch r", "pitch ratio", "voice", "gate", title="word error and pitch"
+    )
     for item in found:
-        rates = f"{item.source_error:.1%}", f"{item.codec_error:.1%}"
+        rates = f"{item.source_error:.1%}", f"{item.decoder_error:.1%}", f"{item.codec_error:.1%}"
         pitch = f"{item.pitch_correlation:.2f}", f"{item.pitch_ratio:.2f}"
         table.add_row(item.voice, *rates, *pitch, f"{item.recognised:.0%}", "passed" if item.passed else "not yet")
     return table

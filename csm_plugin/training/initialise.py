@@ -15,13 +15,13 @@ _BRANCH = 0.5  # what a residual branch adds, against its input
 
 
 @torch.no_grad()
-def unit_variance(codec: MimiModel, forward: Callable[[], Tensor], output: float) -> None:
+def unit_variance(codec: MimiModel, forward: Callable[[], Tensor], output: float | None) -> None:
     """Scale the convolutions of a fresh codec in place.
 
     Args:
         codec: with random weights.
-        forward: runs it from audio to audio on one batch.
-        output: standard deviation that the last layer should give.
+        forward: runs the part of it that is trained on one batch.
+        output: standard deviation that the decoder's last layer should give, if it is run.
     """
     targets: dict[nn.Module, float] = {
         module: 1.0 for module in codec.modules() if isinstance(module, nn.Conv1d | nn.ConvTranspose1d)
@@ -30,7 +30,7 @@ def unit_variance(codec: MimiModel, forward: Callable[[], Tensor], output: float
         if isinstance(block, MimiResnetBlock):
             targets[block.block[-1].conv] = _BRANCH
     last = codec.decoder.decoder_seanet.layers[-1].conv
-    targets[last] = output
+    targets[last] = 1.0 if output is None else output
 
     def scale(module: nn.Module, inputs: tuple[Tensor, ...], result: Tensor) -> Tensor:
         factor = targets[module] / float(result.std() + 1e-8)

@@ -1,29 +1,24 @@
 """The language-model stage: CSM's backbone and depth decoder on the codes of the corpus."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from loguru import logger
 from torch import Tensor, nn
 from transformers import CsmForConditionalGeneration
 
-from csm_plugin.training import checkpoint, codes, corpus, pictures
+from csm_plugin.training import checkpoint, codes, corpus, muon
 from csm_plugin.training.average import Average
 from csm_plugin.training.batches import IGNORED, VOICE_CLASSES, Batch, BatchSampler
-from csm_plugin.training.codec import load_codec
-from csm_plugin.training.crops import PHONEME_TIMES_S
+from csm_plugin.training.codebooks import load_coder
 from csm_plugin.training.devices import autocast, choose
-from csm_plugin.training.files import Reminder, Stopwatch
 from csm_plugin.training.guidance import attention_loss
-from csm_plugin.training.phonemes import PHONEMES
-from csm_plugin.training.progress import progress
+from csm_plugin.training.loop import train
+from csm_plugin.training.phonemes import PHONEME_TIMES_S, PHONEMES
 from csm_plugin.training.sizes import CODES, language_config
 
 STAGE = "lm"
 STATE = "lm.safetensors"
-LOSSES = "lm.jsonl"
 _DROPPED = "codec_model."
 
 
@@ -33,7 +28,8 @@ class Plan:
 
     steps: int = 10_000
     batch: int = 20
-    rate: float = 2e-3
+    rate: float = 2e-3  # of AdamW
+    matrix_rate: float = 0.008  # of Muon, falling alike
     end_rate: float = 1e-4
     warmup_steps: int = 150
     decay_share: float = 0.3  # of the steps, at the end
@@ -54,24 +50,39 @@ class Plan:
 class LanguageTrainer:
     """CSM without its codec, the heads that only training needs, and an average of the weights for use."""
 
-    def __init__(self, plan: Plan, device: torch.device) -> None:
+    def __init__(self, plan: Plan, device: torch.device, sampler: BatchSampler, codebooks: str) -> None:
+        """
+        Args:
+            plan: how to train.
+            device: where.
+            sampler: of the examples.
+            codebooks: fingerprint of the codebooks whose codes are learnt.
+        """
         torch.manual_seed(plan.seed)
         self.plan, self.device, self.step, self.positions = plan, device, 0, 0
+        self.sampler, self.codebooks = sampler, codebooks
         config = language_config()
         config._attn_implementation = "eager"  # its weights are needed
         self.model = CsmForConditionalGeneration(config).to(device)
         self.model.codec_model.requires_grad_(False)
         self.phoneme_head = nn.Linear(config.hidden_size, len(PHONEME_TIMES_S) * len(PHONEMES)).to(device)
         self.voice_head = nn.Linear(config.hidden_size, VOICE_CLASSES).to(device)
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        trained += [*self.phoneme_head.parameters(), *self.voice_head.parameters()]
-        self.optimiser = torch.optim.AdamW(trained, plan.rate, betas=(0.9, 0.95), weight_decay=0.02)
+        matrices, others = muon.split(self.model.named_parameters(), lambda name: ".layers." in name)
+        others += [*self.phoneme_head.parameters(), *self.voice_head.parameters()]
+        self.optimisers = (
+            muon.Muon(matrices, plan.matrix_rate, weight_decay=0.02),
+            torch.optim.AdamW(others, plan.rate, betas=(0.9, 0.95), weight_decay=0.02),
+        )
         self.average = Average(self.model, skip=_DROPPED)
+
+    def take_step(self) -> dict[str, float]:
+        """The step that comes next; returns the losses by name, and how many positions were seen so far."""
+        found = self.train_step(self.sampler.batch(self.step, self.plan.seed))
+        return {**found, "positions": self.positions}
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One step on a batch; returns the losses by name."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.rate_at(self.step)
+        muon.prepare(self.optimisers, self.plan.rate_at(self.step) / self.plan.rate)
         generator = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + self.step)
         parts = self._losses(batch, generator)
         loss = (
@@ -81,10 +92,10 @@ class LanguageTrainer:
             + self.plan.attention * parts["attention"]
             + self.plan.voice * parts["voice"]
         )
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         parts["gradient"] = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         self.average.follow(self.model)
         self.step += 1
         self.positions += batch.positions
@@ -136,27 +147,24 @@ class LanguageTrainer:
             input_ids=inputs, backbone_last_hidden_state=hidden[chosen].float(), labels=labels, use_cache=False
         ).loss
 
-    def save(self, path: Path, codec: str) -> None:
-        """Write the whole state, atomically.
+    def save(self, path: Path) -> None:
+        """Write the whole state, atomically."""
+        about = {"step": self.step, "positions": self.positions, "codebooks": self.codebooks, "plan": asdict(self.plan)}
+        checkpoint.save(path, self._modules(), self.optimisers, about)
 
-        Args:
-            path: the file.
-            codec: fingerprint of the codec whose codes were learnt.
-        """
-        about = {"step": self.step, "positions": self.positions, "codec": codec, "plan": asdict(self.plan)}
-        checkpoint.save(path, self._modules(), self.optimiser, about)
-
-    def load(self, path: Path) -> str:
-        """Go on from a saved state; returns the fingerprint of its codec.
+    def load(self, path: Path) -> None:
+        """Go on from a saved state.
 
         Raises:
             CorruptFile: the file is damaged or of other sizes.
+            TrainingError: it was trained with other codebooks.
         """
-        about = checkpoint.load(path, self._modules(), self.optimiser, STAGE)
+        about = checkpoint.load(path, self._modules(), self.optimisers, STAGE)
+        if about["codebooks"] != self.codebooks:
+            raise codes.other_codebooks(path, about["codebooks"], self.codebooks)
         if "model" in about["absent"]:
             self.average.put_into(self.model)
         self.step, self.positions = about["step"], about["positions"]
-        return about["codec"]
 
     def _modules(self) -> dict[str, nn.Module]:
         return {
@@ -203,37 +211,16 @@ def run(
         hours: of the corpus to learn from; all of it unless told. A run goes on bit for bit with the same hours only.
 
     Raises:
-        MissingInput: there is no corpus, or the codec is not trained.
-        TrainingError: the codec was trained on since the codes of this model were made.
+        MissingInput: there is no corpus, or there are no codebooks.
+        TrainingError: the codebooks are not those of this model.
     """
     plan = Plan()
     plan = replace(plan, steps=steps or plan.steps, batch=batch or plan.batch)
-    where = choose(device)
-    codec = load_codec(folder, trained="codes")
-    fingerprint = codes.fingerprint(codec)
+    coder = load_coder(folder)
     shards = len(corpus.shard_numbers(folder)) if hours is None else round(hours * 3600 / corpus.SHARD_SECONDS)
-    place = codes.prepare(folder, codec, where, shards)
-    trainer = LanguageTrainer(plan, where)
-    state = folder / STATE
-    if state.exists():
-        made_with = trainer.load(state)
-        if made_with != fingerprint:
-            raise codes.other_codec(state, made_with, fingerprint)
-        logger.info("language model goes on from step {}", trainer.step)
+    place = codes.prepare(folder, coder, shards)
     sampler = BatchSampler(list(codes.segments(folder, place, shards)), plan.batch)
-    watch, reminder = Stopwatch(minutes), Reminder()
-    with progress("lm", plan.steps) as bar, (folder / LOSSES).open("a") as losses:
-        while trainer.step < plan.steps and watch.tick():
-            found = trainer.train_step(sampler.batch(trainer.step, plan.seed))
-            bar.show(trainer.step, f"loss {found['loss']:.3f}")
-            note = {"step": trainer.step, "positions": trainer.positions, **{k: round(v, 4) for k, v in found.items()}}
-            losses.write(json.dumps(note) + "\n")
-            if trainer.step % 25 == 0:
-                losses.flush()
-                logger.info("step {} {}", trainer.step, " ".join(f"{k} {v:.3f}" for k, v in found.items()))
-            if reminder.due():
-                trainer.save(state, fingerprint)
-    trainer.save(state, fingerprint)
-    if (folder / LOSSES).stat().st_size:
-        pictures.losses(folder / "lm.png", folder / LOSSES)
-    logger.info("language model at step {} of {}", trainer.step, plan.steps)
+    trainer = LanguageTrainer(plan, choose(device), sampler, codes.fingerprint(coder))
+    if (folder / STATE).exists():
+        trainer.load(folder / STATE)
+    train(trainer, STAGE, plan.steps, folder, minutes)

@@ -6,6 +6,7 @@ from csm_plugin.training.tokens import AUDIO, AUDIO_EOS, BEGIN, NUMBER, PAD, VOC
 
 CODEBOOKS = 8
 CODES = 512  # a codebook
+VECTOR = 64  # dimensions of a code
 FRAME_RATE_HZ = 12.5
 FRAME_SAMPLES = 1_920
 _AUDIO_VOCABULARY = CODES + 3  # as CSM-1B: two unused ids, and the pad id last
@@ -31,8 +32,8 @@ def codec_config() -> MimiConfig:
         head_dim=64,
         sliding_window=32,
         codebook_size=CODES,
-        codebook_dim=64,
-        vector_quantization_hidden_dimension=64,
+        codebook_dim=VECTOR,
+        vector_quantization_hidden_dimension=VECTOR,
         num_quantizers=CODEBOOKS,
         num_semantic_quantizers=1,
         upsample_groups=256,

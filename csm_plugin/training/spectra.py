@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-_RESOLUTIONS = ((256, 64, 32), (512, 128, 64), (1024, 256, 80), (2048, 512, 100))  # window, hop, mel bands
+_RESOLUTIONS = ((256, 64, 32), (512, 128, 64), (1024, 256, 80), (2048, 512, 100))  # window, hop, mel bands at 24 kHz
 _LOW_RESOLUTIONS = ((1024, 256), (2048, 256))  # long windows: they tell harmonics apart
+_FULL_RATE = 24_000
 _LOW_HZ = 1_500.0
 _WEIGHTS = {"mel": 6.0, "magnitude": 1.0, "convergence": 0.5, "low": 0.5, "phase": 0.5}
 _FLOOR = 3e-3  # about -30 dB under speech: below it nothing is worth learning
@@ -19,10 +20,17 @@ class SpectralDistance(nn.Module):
     their phase, without which a decoder paints noise where a tone belongs.
     """
 
-    def __init__(self, sample_rate: int = 24_000) -> None:
+    def __init__(self, sample_rate: int = _FULL_RATE) -> None:
+        """
+        Args:
+            sample_rate: of the audio to compare; windows are as long in seconds at every rate.
+        """
         super().__init__()
         self.sample_rate = sample_rate
-        for size, _, bands in _RESOLUTIONS:
+        slower = _FULL_RATE // sample_rate
+        self._resolutions = tuple((size // slower, hop // slower, bands) for size, hop, bands in _RESOLUTIONS)
+        self._low_resolutions = tuple((size // slower, hop // slower) for size, hop in _LOW_RESOLUTIONS)
+        for size, _, bands in self._resolutions:
             self.register_buffer(f"mel_{size}", mel_filters(size, bands, sample_rate), persistent=False)
             self.register_buffer(f"window_{size}", torch.hann_window(size), persistent=False)
 
@@ -38,7 +46,7 @@ class SpectralDistance(nn.Module):
             The distance, and its parts by name.
         """
         parts = {name: made.new_zeros(()) for name in _WEIGHTS}
-        resolutions, low_resolutions = _RESOLUTIONS[step % 2 :: 2], _LOW_RESOLUTIONS[step % 2 :: 2]
+        resolutions, low_resolutions = self._resolutions[step % 2 :: 2], self._low_resolutions[step % 2 :: 2]
         for size, hop, _ in resolutions:
             one, other = self._spectrum(made, size, hop).abs(), self._spectrum(wanted, size, hop).abs()
             filters = getattr(self, f"mel_{size}")

@@ -1,11 +1,15 @@
-"""A small corpus, made once for all tests of training."""
+"""A small corpus, made once for all tests of training, with codebooks for it."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from csm_plugin.training import corpus, files
+from csm_plugin.training import codebooks, codes, corpus, files
+from csm_plugin.training.codebooks import Coder
+from csm_plugin.training.crops import CropSampler
+
+FRAMES = 8  # of a crop
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -21,3 +25,17 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files.write_json(folder / "corpus" / "documents.json", ["The plan of the garden is in this letter."])
     corpus.write_shard(folder / "corpus", 0, seconds=30.0)
     return folder
+
+
+@pytest.fixture(scope="session")
+def coder(corpus_folder: Path) -> Coder:
+    """Codebooks for that corpus."""
+    codebooks.run(corpus_folder)
+    return codebooks.load_coder(corpus_folder)
+
+
+@pytest.fixture(scope="session")
+def crops(corpus_folder: Path, coder: Coder) -> CropSampler:
+    """Crops of that corpus."""
+    place = codes.prepare(corpus_folder, coder, shards=1)
+    return CropSampler(codes.coded(corpus_folder, place), coder.usual_hz, FRAMES)

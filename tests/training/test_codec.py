@@ -1,127 +1,136 @@
-"""Training of the codec: it learns, it goes on where it stopped, and its codebooks keep code 0 free."""
+"""Training of decoder and encoder: they learn, go on where they stopped, and together are a codec."""
 
+import numpy as np
 import pytest
 import torch
 
-from csm_plugin.training import codec as stage
-from csm_plugin.training import corpus, sizes
-from csm_plugin.training.codec import CodecTrainer, Plan, load_codec
-from csm_plugin.training.crops import CropSampler
-from csm_plugin.training.errors import CorruptFile, MissingInput
+from csm_plugin.training import codebooks, codes, corpus, decoder, encoder
+from csm_plugin.training.codec import load_codec
+from csm_plugin.training.decoder import DecoderTrainer
+from csm_plugin.training.encoder import EncoderTrainer
+from csm_plugin.training.errors import CorruptFile, MissingInput, TrainingError
+from csm_plugin.training.readouts import SECOND, THIRD
+from csm_plugin.training.sizes import FRAME_SAMPLES
+from tests.training.conftest import FRAMES
+from tests.training.sizes import use_small_sizes
 
-PLAN = Plan(steps=24, warmup_share=0.5, joint_share=0.8, batch=2, frames=8, shards=1)
+DecoderPlan, EncoderPlan = decoder.Plan, encoder.Plan
+DECODER = DecoderPlan(steps=20, slow_share=0.25, middle_share=0.5, settling=2, batch=2, frames=FRAMES, shards=1)
+ENCODER = EncoderPlan(steps=20, batch=2, frames=FRAMES, shards=1)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def small_codec(monkeypatch):
-    """A codec that trains in a moment."""
-    config = sizes.codec_config()
-    config.update(
-        {"num_filters": 4, "hidden_size": 32, "upsample_groups": 32, "head_dim": 16, "num_attention_heads": 2}
-    )
-    config.update({"num_key_value_heads": 2, "intermediate_size": 32, "codebook_size": 16})
-    monkeypatch.setattr(stage, "codec_config", lambda: config)
+    use_small_sizes(monkeypatch)
+    monkeypatch.setattr(decoder, "Plan", lambda: DECODER)
+    monkeypatch.setattr(encoder, "Plan", lambda: ENCODER)
+    monkeypatch.setattr(decoder, "choose", lambda _: CPU)  # as many threads as the other tests have
+    monkeypatch.setattr(encoder, "choose", lambda _: CPU)
+
+
+@pytest.fixture(params=["decoder", "encoder"])
+def make(request, crops, coder):
+    """Makes trainers."""
+    if request.param == "decoder":
+        return lambda: DecoderTrainer(DECODER, CPU, crops, coder)
+    return lambda: EncoderTrainer(ENCODER, CPU, crops, coder)
 
 
 @pytest.fixture
-def sampler(corpus_folder):
-    return CropSampler(list(corpus.shards(corpus_folder)), PLAN.frames)
+def folder(corpus_folder, coder, tmp_path):
+    """A folder of its own with the corpus and its codebooks."""
+    (tmp_path / "corpus").symlink_to(corpus_folder / "corpus")
+    coder.save(tmp_path / codebooks.STATE)
+    return tmp_path
 
 
-def test_training_brings_the_loss_down_on_a_toy_batch(sampler):
-    trainer = CodecTrainer(PLAN, CPU)
-    crops = sampler.batch(PLAN.batch, (0, 0))
-    trainer.initialise(crops)
+@pytest.mark.parametrize("step", [0, 5, 12], ids=["slow", "middle", "whole"])
+def test_the_decoder_learns_a_toy_batch(step, crops, coder):
+    trainer = DecoderTrainer(DECODER, CPU, crops, coder)
+    trainer.plan = DecoderPlan(steps=2000, slow_share=0.25, middle_share=0.5, settling=0)
+    trainer.step = {0: 100, 5: 600, 12: 1100}[step]
+    batch = crops.batch(2, (0, 0))
 
-    losses = [trainer.train_step(crops)["loss"] for _ in range(12)]
+    losses = [trainer.train_step(batch)["loss"] for _ in range(16)]
+
+    assert min(losses[-2:]) < 0.97 * max(losses[:2])
+
+
+def test_the_encoder_learns_a_toy_batch(crops, coder):
+    trainer = EncoderTrainer(EncoderPlan(steps=2000), CPU, crops, coder)
+    trainer.step = 100
+    batch = crops.batch(2, (0, 0))
+
+    losses = [trainer.train_step(batch)["loss"] for _ in range(12)]
 
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_a_fresh_codec_has_the_level_of_its_input(sampler):
-    trainer = CodecTrainer(PLAN, CPU)
-    crops = sampler.batch(PLAN.batch, (0, 0))
-    trainer.initialise(crops)
+def test_a_fresh_decoder_has_the_level_of_its_target(crops, coder):
+    trainer = DecoderTrainer(DECODER, CPU, crops, coder)
+    batch = crops.batch(2, (0, 0))
 
-    audio = torch.from_numpy(crops.audio)
     with torch.no_grad():
-        latents = trainer.learner(trainer.codec.encoder(audio[:, None]).latents, quantize=False, learn=False).latents
-        made, _ = trainer.decode(latents)
+        made, _ = trainer.decode(torch.from_numpy(batch.codes))
 
-    assert float(made.std()) == pytest.approx(float(audio.std()), rel=0.5)
-
-
-def test_codebook_0_never_uses_code_0(sampler):
-    trainer = CodecTrainer(PLAN, CPU)
-    crops = sampler.batch(8, (0, 0))
-    trainer.initialise(crops)
-    trainer.place_codebooks([crops])
-    trainer.step = 13  # quantised
-    trainer.train_step(crops)
-
-    codes = trainer.codec.encode(torch.from_numpy(crops.audio)[:, None]).audio_codes
-
-    assert (codes[:, 0] != 0).all() and (codes[:, 1:] == 0).any()
+    assert float(made.std()) == pytest.approx(float(batch.audio.std()), rel=0.5)
 
 
-@pytest.mark.parametrize("step", [5, 15, 21], ids=["continuous", "joint", "decoder"])
-def test_an_interrupted_run_goes_on_bit_for_bit(step, sampler, tmp_path):
-    first = CodecTrainer(PLAN, CPU)
-    first.initialise(sampler.batch(PLAN.batch, (0, 0)))
-    first.place_codebooks([sampler.batch(8, (1, 0))])
+def test_the_decoder_grows_and_new_layers_settle_first():
+    assert [DECODER.depth(step) for step in (0, 5, 10)] == [SECOND, THIRD, None]
+    assert [DECODER.settles(step) for step in (4, 5, 7, 10, 12)] == [None, SECOND, None, THIRD, None]
+
+
+@pytest.mark.parametrize("step", [1, 6, 15])
+def test_an_interrupted_run_goes_on_bit_for_bit(step, make, tmp_path):
+    first, second = make(), make()
     first.step = step
-    first.train_step(sampler.batch(PLAN.batch, (0, step)))
-    first.save(tmp_path / "codec.safetensors")
-    second = CodecTrainer(PLAN, CPU)
-    second.load(tmp_path / "codec.safetensors")
-
-    crops = sampler.batch(PLAN.batch, (0, step + 1))
+    first.take_step()
+    first.save(tmp_path / "state.safetensors")
+    second.load(tmp_path / "state.safetensors")
 
     assert second.step == first.step
-    assert first.train_step(crops) == second.train_step(crops)
-    assert all(torch.equal(a, b) for a, b in zip(first.codec.parameters(), second.codec.parameters(), strict=True))
+    assert first.take_step() == second.take_step()
+    assert all(torch.equal(a, b) for a, b in zip(first.trained.parameters(), second.trained.parameters(), strict=True))
 
 
-def test_a_state_of_another_size_is_refused(sampler, tmp_path, monkeypatch):
-    trainer = CodecTrainer(PLAN, CPU)
-    trainer.save(tmp_path / "codec.safetensors")
-    config = stage.codec_config()
-    config.update({"num_filters": 8})
+def test_a_state_of_another_size_is_refused(make, tmp_path):
+    trainer = make()
+    trainer.save(tmp_path / "state.safetensors")
+    name = next(iter(trainer.trained.state_dict()))
+    trainer.trained.get_parameter(name).data = torch.zeros(3)
 
     with pytest.raises(CorruptFile, match="other sizes"):
-        CodecTrainer(PLAN, CPU).load(tmp_path / "codec.safetensors")
+        trainer.load(tmp_path / "state.safetensors")
 
 
-def test_a_codec_that_is_not_trained_far_enough_is_not_used(tmp_path):
-    CodecTrainer(PLAN, CPU).save(tmp_path / stage.STATE)
+def test_a_state_of_other_codebooks_is_refused(make, tmp_path):
+    make().save(tmp_path / "state.safetensors")
+    other = make()
+    other.codebooks = "other"
 
-    with pytest.raises(MissingInput, match="at step 0 and needs 19"):
-        load_codec(tmp_path, trained="codes")
-
-
-def test_the_decoder_phase_leaves_the_codes_alone(sampler):
-    trainer = CodecTrainer(PLAN, CPU)
-    crops = sampler.batch(PLAN.batch, (0, 0))
-    trainer.initialise(crops)
-    trainer.place_codebooks([sampler.batch(8, (1, 0))])
-    audio = torch.from_numpy(crops.audio)[:, None]
-    before = trainer.codec.encode(audio).audio_codes
-    trainer.step = 20
-
-    losses = [trainer.train_step(crops)["loss"] for _ in range(3)]
-
-    assert torch.equal(trainer.codec.encode(audio).audio_codes, before) and len(set(losses)) == 3
+    with pytest.raises(TrainingError, match="trained with other codebooks"):
+        other.load(tmp_path / "state.safetensors")
 
 
-def test_the_stage_trains_saves_draws_and_goes_on(corpus_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "Plan", lambda: PLAN)
-    monkeypatch.setattr(stage, "choose", lambda _: CPU)  # as many threads as the other tests have
-    (tmp_path / "corpus").symlink_to(corpus_folder / "corpus")
+def test_without_a_decoder_there_is_no_codec(folder):
+    with pytest.raises(MissingInput, match=r"csm_plugin.training decoder"):
+        load_codec(folder)
 
-    stage.run(tmp_path, minutes=1.0, steps=3, device="cpu")
-    stage.run(tmp_path, minutes=1.0, steps=4, device="cpu")
 
-    assert (tmp_path / "codec.png").exists()
-    assert len((tmp_path / stage.LOSSES).read_text().splitlines()) == 4
-    assert load_codec(tmp_path).config.num_filters == 4
+def test_the_stages_train_save_draw_and_go_on_to_a_codec(folder, coder):
+    for stage in (decoder, encoder):
+        stage.run(folder, minutes=1.0, steps=3, device="cpu")
+        stage.run(folder, minutes=1.0, steps=4, device="cpu")
+        assert (folder / f"{stage.STAGE}.png").exists()
+        assert len((folder / f"{stage.STAGE}.jsonl").read_text().splitlines()) == 4
+
+    codec = load_codec(folder)
+    (shard,) = corpus.shards(folder)
+    audio = shard.audio(shard.sentences[0])
+    padded = np.pad(audio, (0, -len(audio) % FRAME_SAMPLES))
+    found = codec.encode(torch.from_numpy(padded)[None, None]).audio_codes
+    assert found.shape == (1, 8, codes.frames_of(len(audio))) and (found[:, 0] != 0).all()
+    assert codec.decode(found).audio_values.shape == (1, 1, len(padded))
+    assert torch.equal(codec.quantizer.acoustic_residual_vector_quantizer.layers[0].codebook.embed, coder.books[1])

@@ -1,44 +1,27 @@
 """Training of the language model: examples as CSM is used, learning, going on, and the export."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
-from transformers import CsmForConditionalGeneration, MimiModel
+from transformers import CsmForConditionalGeneration
 
-from csm_plugin.training import checkpoint, codes, corpus, export, sizes, speech, tokens
-from csm_plugin.training import codec as codec_stage
+from csm_plugin.training import checkpoint, codes, corpus, decoder, encoder, export, sizes, speech, tokens
 from csm_plugin.training import language_model as stage
 from csm_plugin.training.batches import IGNORED, BatchSampler, collate
 from csm_plugin.training.codes import NOWHERE, Segment
 from csm_plugin.training.errors import MissingInput, TrainingError
 from csm_plugin.training.language_model import LanguageTrainer, Plan
 from csm_plugin.training.speech import Speaker
+from tests.training.sizes import use_small_sizes
 
 PLAN = Plan(steps=50, batch=4)
 CPU = torch.device("cpu")
 
 
-def small_sizes(patch: pytest.MonkeyPatch) -> None:
-    """A codec and a language model that run in a moment."""
-    codec = sizes.codec_config()
-    codec.update({"num_filters": 4, "hidden_size": 32, "upsample_groups": 32, "head_dim": 16, "intermediate_size": 32})
-    codec.update({"num_attention_heads": 2, "num_key_value_heads": 2})
-    config = sizes.language_config()
-    small = {"hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 1, "num_key_value_heads": 1}
-    config.update({**small, "num_hidden_layers": 4})
-    config.depth_decoder_config.update({**small, "num_hidden_layers": 1, "backbone_hidden_size": 64})
-    config.codec_config = codec
-    patch.setattr(codec_stage, "codec_config", lambda: copy.deepcopy(codec))
-    patch.setattr(stage, "language_config", lambda: copy.deepcopy(config))
-    patch.setattr(export, "language_config", lambda: copy.deepcopy(config))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        small_sizes(patch)
+        use_small_sizes(patch)
         yield
 
 
@@ -54,9 +37,13 @@ def made_up(voice: int, frames: int = 20) -> Segment:
     )
 
 
+def segments() -> BatchSampler:
+    return BatchSampler([made_up(voice) for voice in range(8) for _ in range(3)], PLAN.batch)
+
+
 @pytest.fixture
 def sampler():
-    return BatchSampler([made_up(voice) for voice in range(8) for _ in range(3)], PLAN.batch)
+    return segments()
 
 
 def test_an_example_is_text_then_frames_then_a_frame_of_zeros(sampler):
@@ -91,7 +78,7 @@ def test_the_first_frames_of_a_voice_that_nothing_tells_are_not_learnt(sampler):
 
 
 def test_training_brings_the_loss_down_on_a_toy_batch(sampler):
-    trainer = LanguageTrainer(PLAN, CPU)
+    trainer = LanguageTrainer(PLAN, CPU, sampler, "codebooks")
     batch = sampler.batch(0, 0)
 
     losses = [trainer.train_step(batch)["loss"] for _ in range(8)]
@@ -100,21 +87,22 @@ def test_training_brings_the_loss_down_on_a_toy_batch(sampler):
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(sampler, tmp_path):
-    first = LanguageTrainer(PLAN, CPU)
+    first = LanguageTrainer(PLAN, CPU, sampler, "codebooks")
     first.train_step(sampler.batch(0, 0))
-    first.save(tmp_path / "lm.safetensors", "codec")
-    second = LanguageTrainer(PLAN, CPU)
+    first.save(tmp_path / "lm.safetensors")
+    second = LanguageTrainer(PLAN, CPU, sampler, "codebooks")
 
-    assert second.load(tmp_path / "lm.safetensors") == "codec"
+    second.load(tmp_path / "lm.safetensors")
+
     assert first.train_step(sampler.batch(1, 0)) == second.train_step(sampler.batch(1, 0))
 
 
 def test_a_run_goes_on_from_a_kept_state(sampler, tmp_path):
-    first = LanguageTrainer(PLAN, CPU)
+    first = LanguageTrainer(PLAN, CPU, sampler, "codebooks")
     first.train_step(sampler.batch(0, 0))
-    first.save(tmp_path / "lm.safetensors", "codec")
+    first.save(tmp_path / "lm.safetensors")
     checkpoint.shrink(tmp_path / "lm.safetensors", tmp_path / "small.safetensors", "lm", ("model",))
-    second = LanguageTrainer(PLAN, CPU)
+    second = LanguageTrainer(PLAN, CPU, sampler, "codebooks")
     second.load(tmp_path / "small.safetensors")
 
     assert (tmp_path / "small.safetensors").stat().st_size < 0.2 * (tmp_path / "lm.safetensors").stat().st_size
@@ -124,33 +112,25 @@ def test_a_run_goes_on_from_a_kept_state(sampler, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stages(corpus_folder):
+def stages(corpus_folder, coder, crops):
     """A folder with a codec and a language model that have hardly been trained."""
-    trainer = codec_stage.CodecTrainer(codec_stage.Plan(steps=1), CPU)
-    with torch.no_grad():
-        for book in trainer.codec.quantizer.modules():
-            if hasattr(book, "embed_sum"):
-                book.embed_sum.normal_()
-    trainer.step = 1
-    trainer.save(corpus_folder / codec_stage.STATE)
-    codec = codec_stage.load_codec(corpus_folder)
-    language = LanguageTrainer(PLAN, CPU)
-    language.save(corpus_folder / stage.STATE, codes.fingerprint(codec))
+    decoder.DecoderTrainer(decoder.Plan(), CPU, crops, coder).save(corpus_folder / decoder.STATE)
+    encoder.EncoderTrainer(encoder.Plan(), CPU, crops, coder).save(corpus_folder / encoder.STATE)
+    LanguageTrainer(PLAN, CPU, segments(), codes.fingerprint(coder)).save(corpus_folder / stage.STATE)
     yield corpus_folder
-    (corpus_folder / codec_stage.STATE).unlink()
-    (corpus_folder / stage.STATE).unlink()
+    for state in (decoder.STATE, encoder.STATE, stage.STATE):
+        (corpus_folder / state).unlink()
 
 
-def test_the_corpus_is_encoded_once_and_sentence_by_sentence(stages):
-    codec: MimiModel = codec_stage.load_codec(stages)
-    place = codes.prepare(stages, codec, CPU, shards=1)
-    (shard,) = corpus.shards(stages)
-    found = list(codes.segments(stages, place))
+def test_the_corpus_is_coded_sentence_by_sentence(corpus_folder, coder):
+    place = codes.prepare(corpus_folder, coder, shards=1)
+    (shard,) = corpus.shards(corpus_folder)
+    found = list(codes.segments(corpus_folder, place))
 
-    alone = codec.encode(torch.from_numpy(shard.audio(shard.sentences[0]))[None, None]).audio_codes[0].T
+    said = shard.sentences[-1]
+    alone = coder.codes(*coder.vectors(shard.audio(said), said.voice)).numpy()
     assert len(found) == len(shard.sentences)
-    whole = len(alone) - 1  # the last frame is cut short when a sentence is encoded alone
-    assert np.array_equal(found[0].codes[:whole], alone[:whole].numpy())
+    assert np.array_equal(found[-1].codes, alone)
     assert len(found[0].character) == len(found[0].phonemes) == len(found[0].codes)
 
 
@@ -174,14 +154,13 @@ def test_csm_tiny_is_small_enough_to_be_bundled():
     assert 2 * sum(parameter.numel() for parameter in model.parameters()) < 23e6
 
 
-def test_a_model_of_other_codes_is_not_exported(stages):
-    language = LanguageTrainer(PLAN, CPU)
-    language.save(stages / stage.STATE, "another")
+def test_a_model_of_other_codes_is_not_exported(stages, sampler):
+    LanguageTrainer(PLAN, CPU, sampler, "another").save(stages / stage.STATE)
 
-    with pytest.raises(TrainingError, match="codes of another codec"):
+    with pytest.raises(TrainingError, match="trained with other codebooks"):
         export.assembled(stages)
 
 
-def test_without_a_codec_the_language_model_stage_says_what_to_run(tmp_path):
-    with pytest.raises(MissingInput, match=r"csm_plugin.training codec"):
+def test_without_codebooks_the_language_model_stage_says_what_to_run(tmp_path):
+    with pytest.raises(MissingInput, match=r"csm_plugin.training codebooks"):
         stage.run(tmp_path, minutes=0.01)
