@@ -15,19 +15,32 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from csm_plugin.training import codes, files, language_model
+from csm_plugin.audio.files import write_wav
+from csm_plugin.training import card, codes, corpus, decoder, encoder, files, language_model
 from csm_plugin.training.codebooks import load_coder
 from csm_plugin.training.codec import load_codec
-from csm_plugin.training.errors import CorruptFile
+from csm_plugin.training.errors import CorruptFile, MissingInput
+from csm_plugin.training.guidance import GUIDED_LAYERS
 from csm_plugin.training.sizes import CODES, language_config
-from csm_plugin.training.synthesis import SAMPLE_RATE
+from csm_plugin.training.synthesis import SAMPLE_RATE, speak
 from csm_plugin.training.tokens import AUDIO, AUDIO_EOS, BEGIN, CHARACTERS, END, NUMBER, PAD, REPLACED, SPECIAL
+from csm_plugin.training.voices import VOICES
 
 FOLDER = "csm-tiny"
 _AVERAGE = "average."
 _TEMPERATURE = 0.6
 _TOP_K = 50
 _LONGEST_FRAMES = 250
+PROMPTS = (
+    "I would like to try the blue one, please, if you still have it.",
+    "Please leave the box by the front door, and I will pick it up later.",
+    "Good morning, everybody, let us start with the news of the day.",
+    "My sister and I are going to the market after breakfast.",
+    "It was a long way home, but the weather was lovely all day.",
+    "The bridge is closed this week, so we have to take the other road.",
+    "Do you remember the name of the hotel where we stayed last summer?",
+    "Thank you for calling, I will find your number in a moment.",
+)
 _CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- for content in message['content'] -%}"
@@ -55,6 +68,8 @@ def run(folder: Path) -> Path:
     place, beside = folder / FOLDER, folder / f"{FOLDER}.part"
     shutil.rmtree(beside, ignore_errors=True)
     save(model, beside)
+    save_voices(beside / "voices")
+    card.write(beside, sum(value.numel() for value in model.parameters()), _steps(folder), _hours(folder))
     shutil.rmtree(place, ignore_errors=True)
     beside.rename(place)
     size = sum(path.stat().st_size for path in place.iterdir())
@@ -98,6 +113,7 @@ def save(model: CsmForConditionalGeneration, place: Path) -> None:
         pad_token_id=model.config.pad_token_id,
         bos_token_id=model.config.bos_token_id,
     )
+    model.generation_config.alignment_heads = [[layer, 0] for layer in GUIDED_LAYERS]
     model.depth_decoder.generation_config = GenerationConfig(**sampling, suppress_tokens=invalid)
     model.half().save_pretrained(place)
     for path in place.iterdir():
@@ -108,6 +124,30 @@ def save(model: CsmForConditionalGeneration, place: Path) -> None:
     files.write_bytes(config_path, json.dumps(config, indent=2).encode())
     features = EncodecFeatureExtractor(feature_size=1, sampling_rate=SAMPLE_RATE)
     CsmProcessor(features, tokenizer(), chat_template=_CHAT_TEMPLATE).save_pretrained(place)
+
+
+def save_voices(place: Path) -> None:
+    """Write a prompt for each voice: its recording as 16-bit WAV and its text."""
+    place.mkdir()
+    for voice, text in zip(VOICES, PROMPTS, strict=True):
+        write_wav(place / f"{voice.name}.wav", speak(text, voice).samples, SAMPLE_RATE)
+        files.write_bytes(place / f"{voice.name}.txt", text.encode())
+
+
+def _steps(folder: Path) -> dict[str, int]:
+    stages = (decoder, encoder, language_model)
+    return {
+        stage.STAGE: files.load_tensors(folder / stage.STATE, stage.STAGE)[1]["step"]
+        for stage in stages
+        if (folder / stage.STATE).exists()
+    }
+
+
+def _hours(folder: Path) -> float:
+    try:
+        return len(corpus.shard_numbers(folder)) * corpus.SHARD_SECONDS / 3600
+    except MissingInput:  # training goes on from kept states without it
+        return 0.0
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

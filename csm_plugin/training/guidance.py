@@ -7,7 +7,7 @@ from torch import Tensor
 
 from csm_plugin.training.codes import NOWHERE
 
-_LAYERS = (1, 2, 3)  # one head, the first, in each
+GUIDED_LAYERS = (1, 2, 3)  # one head, the first, in each
 _REACH = 1  # characters to either side that count as right
 
 
@@ -24,8 +24,8 @@ def attention_loss(weights: Sequence[Tensor], attend: Tensor) -> Tensor:
     row, position = (attend != NOWHERE).nonzero(as_tuple=True)
     middle = attend[row, position]
     total = weights[0].new_zeros((), dtype=torch.float32)
-    for layer in _LAYERS:
+    for layer in GUIDED_LAYERS:
         shifts = range(-_REACH, _REACH + 1)
         near = torch.stack([weights[layer][row, 0, position, (middle + shift).clamp(min=0)] for shift in shifts])
         total = total - (near.float().sum(dim=0) + 1e-4).log().mean()
-    return total / len(_LAYERS)
+    return total / len(GUIDED_LAYERS)
