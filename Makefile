@@ -14,13 +14,14 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 
-.PHONY: help agent test check bench debian
+.PHONY: help agent test check bench tiny debian
 
 help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address"
 	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make bench   run the benchmarks"
+	@echo "make tiny    train csm-tiny from nothing into build/tiny: hours; goes on where it was stopped"
 
 agent: $(INSTALLED)
 	LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc
@@ -36,6 +37,11 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
+
+tiny: $(INSTALLED) debian
+	for stage in corpus codebooks decoder encoder gate lm export listen; do \
+		$(BIN)/python -m csm_plugin.training $$stage --folder build/tiny --minutes 100000; \
+	done
 
 # torch goes first and by itself, so that it is the build that this machine's pip is set up for.
 $(INSTALLED):
