@@ -40,6 +40,9 @@ def train(trainer: Trainer, stage: str, steps: int, folder: Path, minutes: float
         steps: of the plan.
         folder: of the stages.
         minutes: how long to work at most.
+
+    Raises:
+        SystemExit: Ctrl-C or SIGTERM came; the state is saved.
     """
     state, notes = folder / f"{stage}.safetensors", folder / f"{stage}.jsonl"
     if trainer.step:
@@ -59,6 +62,8 @@ def train(trainer: Trainer, stage: str, steps: int, folder: Path, minutes: float
     if notes.stat().st_size:
         pictures.losses(folder / f"{stage}.png", notes)
     logger.info("{} at step {} of {}", stage, trainer.step, steps)
+    if stopped:
+        raise SystemExit(128 + stopped[0])  # as a shell has it: what would come next must not start
 
 
 @contextmanager
