@@ -4,6 +4,7 @@ from csm_plugin.conversation.budget import Budget, longest_utterance
 from csm_plugin.conversation.ledger import Ledger
 from csm_plugin.conversation.segment import Entry, Positions, Segment, text_positions
 from csm_plugin.conversation.voices import VoiceLibrary, VoicePrompt
+from csm_plugin.conversation.words import Word, split_words
 
 __all__ = [
     "Budget",
@@ -13,6 +14,8 @@ __all__ = [
     "Segment",
     "VoiceLibrary",
     "VoicePrompt",
+    "Word",
     "longest_utterance",
+    "split_words",
     "text_positions",
 ]

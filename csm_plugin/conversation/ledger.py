@@ -95,16 +95,29 @@ class Ledger:
     def cut(self, entry: Entry, heard_frames: int, *, ended: bool) -> bool:
         """Keep the first `heard_frames` delivered frames of a segment and the words that were heard in them.
 
+        Args:
+            ended: whether the segment's text was spoken to its end.
+
         Returns:
             whether any word was heard; if not, the segment has no place in the context.
         """
         spoken_s = entry.heard_frames * FRAME_S if ended else None
         del entry.frames[entry.lead + heard_frames :]
-        text = heard_text(entry.text, heard_frames * FRAME_S, spoken_s)
+        return self._keep(entry, heard_text(entry.text, heard_frames * FRAME_S, spoken_s, entry.words))
+
+    def cut_to_words(self, entry: Entry) -> bool:
+        """Keep only the words of a segment whose times are known: the others were not said.
+
+        Returns:
+            as for `cut`.
+        """
+        return self._keep(entry, " ".join(word.text for word in entry.words))
+
+    def _keep(self, entry: Entry, text: str) -> bool:
         if text != entry.text:
-            entry.text = text
+            entry.keep_text(text)
             entry.tokens = self._tokenize(text, entry.speaker)
-        return bool(heard_frames and text)
+        return bool(entry.heard_frames and text)
 
     def evict(self, keep: int, *, spare_last: bool = True) -> int:
         """Drop the oldest segments until at most `keep` positions are left; return how many were dropped.

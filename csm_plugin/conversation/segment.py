@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from csm_plugin.conversation.words import Word
 from csm_plugin.settings import FRAME_S, TEXT
 
 Codes = npt.NDArray[np.int32]
@@ -41,6 +42,7 @@ class Entry:
     Args:
         tokens: the text's tokens with begin and end, int32 [n].
         lead: frames at the start that were generated but not delivered, because they were silent.
+        words: the words that were delivered so far, counted from the first delivered frame.
     """
 
     speaker: int
@@ -48,6 +50,7 @@ class Entry:
     tokens: npt.NDArray[np.int32]
     frames: list[Codes] = field(default_factory=list)  # each int32 [codebooks]
     lead: int = 0
+    words: list[Word] = field(default_factory=list)
     _closed: tuple[int, int, Positions] | None = field(default=None, repr=False)  # for so many tokens and frames
 
     @property
@@ -59,6 +62,16 @@ class Entry:
     def length(self) -> int:
         """Context positions of the closed segment: text, frames and the closing frame."""
         return len(self.tokens) + len(self.frames) + 1
+
+    def keep_text(self, text: str) -> None:
+        """Keep only the beginning `text` of the text, and the words in it; the tokens do not fit any more then."""
+        self.text = text
+        end = -1
+        for index, word in enumerate(self.words):
+            end += len(word.text) + 1
+            if end > len(text):
+                del self.words[index:]
+                break
 
     def segment(self, codebooks: int) -> Segment:
         """Return what is held so far."""

@@ -20,8 +20,10 @@ from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoicePrompt, longest_utterance
 from csm_plugin.engine.frame_buffer import FrameBuffer
 from csm_plugin.engine.scheduler import Scheduler
+from csm_plugin.engine.script import Script
 from csm_plugin.engine.session import ListenJob, Session, SpeakJob, VoiceJob
 from csm_plugin.engine.utterance import Utterance
+from csm_plugin.engine.word_clock import WordClock
 from csm_plugin.errors import SettingsError, TextError
 from csm_plugin.model.tokenizer import SegmentTokenizer
 from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
@@ -120,10 +122,14 @@ class Conversation:
         if not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
         sampling = self._seeded() if sampling is None else check_sampling(sampling)
-        entry = Entry(self._speaker, spoken, self._tokenizer.encode(spoken, self._speaker))
+        placed = self._tokenizer.place(spoken, self._speaker)
+        entry = Entry(self._speaker, spoken, placed.tokens)
         self._scheduler.budget.check(self._pinned, len(entry.tokens))
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
-        job = SpeakJob(FrameBuffer(), entry, sampling, seed, longest_utterance(spoken, sampling.max_seconds))
+        longest = longest_utterance(spoken, sampling.max_seconds)
+        script = Script.of(spoken, placed)
+        clock = WordClock.of(script, self._session.pace, attention=self._scheduler.model.alignment is not None)
+        job = SpeakJob(FrameBuffer(), entry, script, clock, sampling, seed, longest)
         self._scheduler.registry.submit(self._session, job)
         return Utterance(
             spoken,

@@ -6,16 +6,32 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from csm_plugin.conversation import Word
 from csm_plugin.errors import CSMError
 
 FinishReason = Literal["end", "length", "cancelled", "error"]
-Frame = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
-"""Codes int32 [codebooks] and sound float32 [1920]."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """80 ms of speech.
+
+    Args:
+        codes: int32 [codebooks].
+        pcm: float32 [1920].
+        words: the words that end in it.
+    """
+
+    codes: npt.NDArray[np.int32]
+    pcm: npt.NDArray[np.float32]
+    words: tuple[Word, ...] = ()
 
 
 class FrameBuffer:
@@ -26,6 +42,7 @@ class FrameBuffer:
         self._frames: deque[Frame] = deque()
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._error: CSMError | None = None
+        self._late: tuple[Word, ...] = ()
         self.finish_reason: FinishReason | None = None
         self.taken = 0
         """How many frames the reader has taken."""
@@ -50,12 +67,17 @@ class FrameBuffer:
                 self._frames.extend(frames)
                 self._notify()
 
-    def finish(self, reason: FinishReason, error: CSMError | None = None) -> None:
-        """Mark the end; the first reason stays."""
+    def finish(self, reason: FinishReason, error: CSMError | None = None, late: Sequence[Word] = ()) -> None:
+        """Mark the end; the first reason stays.
+
+        Args:
+            late: words whose end was found out only now, when all frames had been delivered.
+        """
         with self._changed:
             if self.finish_reason is None:
                 self.finish_reason = reason
                 self._error = error
+                self._late = tuple(late)
                 self._notify()
 
     def discard(self) -> bool:
@@ -64,6 +86,7 @@ class FrameBuffer:
             if self.exhausted:
                 return False
             self._frames.clear()
+            self._late = ()
             self.finish_reason = "cancelled"
             self._notify()
             return True
@@ -80,6 +103,14 @@ class FrameBuffer:
             frames = [self._frames.popleft() for _ in range(min(most, len(self._frames)))]
             self.taken += len(frames)
             return frames
+
+    def take_late(self) -> tuple[Word, ...]:
+        """Take the words that came after the last frame, once that was taken."""
+        with self._changed:
+            if self._frames:
+                return ()
+            late, self._late = self._late, ()
+            return late
 
     def wait(self) -> None:
         """Block until there is something to take, or nothing more will come."""

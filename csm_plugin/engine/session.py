@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.conversation import Entry, Ledger, VoicePrompt
+from csm_plugin.conversation import Entry, Ledger, VoicePrompt, Word, split_words
 from csm_plugin.conversation.segment import Codes
-from csm_plugin.engine.ends import SilenceGate
-from csm_plugin.engine.frame_buffer import Frame, FrameBuffer
+from csm_plugin.engine.delivery import Delivery
+from csm_plugin.engine.durations import Pace, expected_s
+from csm_plugin.engine.frame_buffer import FrameBuffer
+from csm_plugin.engine.loudness import speech_s
+from csm_plugin.engine.script import Script
 from csm_plugin.engine.slots import Slot
+from csm_plugin.engine.word_clock import WordClock
 from csm_plugin.errors import CSMError
 from csm_plugin.settings import Sampling
 
@@ -28,24 +33,24 @@ class SpeakJob:
 
     buffer: FrameBuffer
     entry: Entry
+    script: Script
+    clock: WordClock
     sampling: Sampling
     seed: int
     max_frames: int
     number: int = 0  # in the order in which jobs came, over all conversations
-    gate: SilenceGate = field(init=False)
+    delivery: Delivery = field(init=False)
     launched: int = 0  # steps that were given to the device
     made: int = 0  # frames that came back
-    unreleased: deque[Frame] = field(default_factory=deque)
-    handed_over: int = 0  # frames that went to the buffer
     paused_since_s: float | None = None  # on the monotonic clock, while the reader is too far behind
 
     def __post_init__(self) -> None:
-        self.gate = SilenceGate(trim=self.sampling.trim_silence)
+        self.delivery = Delivery(self.clock, trim=self.sampling.trim_silence)
 
     @property
     def is_full(self) -> bool:
         """Whether the reader is so far behind that generation should pause."""
-        return len(self.buffer) + len(self.unreleased) >= MAX_BUFFERED_FRAMES
+        return len(self.buffer) + len(self.delivery) >= MAX_BUFFERED_FRAMES
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +96,7 @@ class Session:
     unread: list[SpeakJob] = field(default_factory=list)  # begun, and not all of their sound was taken yet
     voice: tuple[VoicePrompt, int] | None = None  # prompt and speaker in front of the context
     voice_failure: CSMError | None = None
+    pace: Pace = field(default_factory=Pace)
     stale: bool = False  # the row's cache may lag behind the ledger
     closed: bool = False
 
@@ -124,8 +130,15 @@ class Session:
             if job.buffer.done:
                 return False
             job.entry.frames.append(codes)
-            job.entry.lead = job.gate.lead
+            job.entry.lead = job.delivery.lead
             return True
+
+    def add_words(self, job: SpeakJob, words: Sequence[Word]) -> None:
+        """Note in the ledger which words were delivered, and when they are heard."""
+        if words:
+            with self.lock:
+                if not job.buffer.done:
+                    job.entry.words.extend(words)
 
     def finish(self, job: SpeakJob, *, ended: bool) -> None:
         """Cut an utterance that is over down to what is delivered; one that did not end, to the words in it too."""
@@ -133,9 +146,8 @@ class Session:
             entry = job.entry
             if job.buffer.done:
                 return  # it was cancelled meanwhile, and cut then
-            del entry.frames[entry.lead + job.gate.released :]
-            kept = bool(entry.heard_frames) and (ended or self.ledger.cut(entry, entry.heard_frames, ended=False))
-            if not kept:
+            del entry.frames[entry.lead + job.delivery.released :]
+            if not (entry.heard_frames if ended else self.ledger.cut_to_words(entry)):
                 self.ledger.remove(entry)
             self.stale = True
 
@@ -169,6 +181,9 @@ class Session:
             self.ledger.set_prompt(job.entry)
             self.voice = None if job.prompt is None or job.entry is None else (job.prompt, job.entry.speaker)
             self.voice_failure = None
+            self.pace.forget()
+            if job.prompt is not None:
+                self.pace.learn(float(expected_s(split_words(job.prompt.text)).sum()), speech_s(job.prompt.pcm))
             self.stale = True
 
     def _drop_unheard(self, job: SpeakJob) -> None:

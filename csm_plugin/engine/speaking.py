@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections import deque
@@ -11,7 +12,7 @@ from loguru import logger
 
 from csm_plugin.conversation import Budget, Positions, text_positions
 from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
-from csm_plugin.engine.frame_buffer import FinishReason
+from csm_plugin.engine.frame_buffer import FinishReason, Frame
 from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import Session, SpeakJob
 from csm_plugin.engine.slots import Slot, Slots
@@ -59,7 +60,9 @@ class Speaking:
             pinned = session.ledger.prompt_length
         self._slots.touch(slot)
         if self._slots.advance(slot, target[:-1], pinned, session.voice, PREFILL_CHUNK):
-            self._model.begin(slot.row, slot.length, target[-1:], job.sampling, job.seed, frames)
+            first = slot.length + 1 - len(job.entry.tokens) + job.script.first_token
+            spoken = range(first, first + len(job.script.token_places))
+            self._model.begin(slot.row, slot.length, target[-1:], job.sampling, job.seed, frames, spoken)
             job.max_frames = frames
             slot.held[slot.length] = target[-1]
             if self._registry.go_live(session, job):
@@ -142,7 +145,9 @@ class Speaking:
             self._fail_batch(batch, error)
             return
         self._registry.frames_stepped += len(batch)
-        for (session, job), codes, pcm, finite in zip(batch, result.codes, result.pcm, result.finite, strict=True):
+        tokens = [math.nan] * len(batch) if result.tokens is None else result.tokens.tolist()
+        frames = zip(result.codes, result.pcm, result.finite, tokens, strict=True)
+        for (session, job), (codes, pcm, finite, token) in zip(batch, frames, strict=True):
             if session.live is not job:
                 continue  # it ended while this step was under way
             slot = _slot(session)
@@ -156,30 +161,31 @@ class Speaking:
                 if slot.length < len(slot.held):
                     slot.held[slot.length, 0] = TEXT
                     slot.held[slot.length, 1:] = codes
-                self._deliver(session, job, codes, pcm)
+                job.delivery.push(codes, pcm, token)
+                self._deliver(session, job, codes)
 
-    def _deliver(self, session: Session, job: SpeakJob, codes: np.ndarray, pcm: np.ndarray) -> None:
-        job.gate.push(pcm)
+    def _deliver(self, session: Session, job: SpeakJob, codes: np.ndarray) -> None:
+        """Note a frame in the ledger, and hand over what may be heard."""
         if not session.add_frame(job, codes):
             self._retire(session)  # it was cancelled while this step was under way
-            return
-        if job.made > job.gate.lead:
-            job.unreleased.append((codes, pcm))
-        self._release(job)
-        if job.made >= job.max_frames:
+        elif job.made >= job.max_frames:
             self._end(session, job, "length")
+        else:
+            self._hand_over(session, job, job.delivery.ready())
 
-    def _release(self, job: SpeakJob) -> None:
-        ready = job.gate.released - job.handed_over
-        if ready:
-            job.handed_over += ready
-            job.buffer.deliver([job.unreleased.popleft() for _ in range(ready)])
+    def _hand_over(self, session: Session, job: SpeakJob, frames: list[Frame]) -> None:
+        session.add_words(job, [word for frame in frames for word in frame.words])
+        job.buffer.deliver(frames)
 
     def _end(self, session: Session, job: SpeakJob, reason: FinishReason) -> None:
-        job.gate.finish()
-        self._release(job)
-        session.finish(job, ended=reason == "end")
-        job.buffer.finish(reason)
+        ended = reason == "end"
+        frames, late = job.delivery.finish(ended=ended)
+        self._hand_over(session, job, frames)
+        session.add_words(job, late)
+        session.finish(job, ended=ended)
+        if ended:
+            job.clock.teach(session.pace)
+        job.buffer.finish(reason, late=late)
         self._retire(session)
 
     def _retire(self, session: Session) -> None:

@@ -21,13 +21,15 @@ class StepResult:
     codes: npt.NDArray[np.int32]  # [B, codebooks]
     pcm: npt.NDArray[np.float32]  # [B, 1920]
     finite: npt.NDArray[np.bool_]  # [B]
+    tokens: npt.NDArray[np.float32] | None = None  # [B], which token of its text each row speaks; NaN if unknown
 
 
 class PendingStep:
     """A step whose results are on their way to the host."""
 
     def __init__(self, frames: Frames) -> None:
-        self._tensors = [_to_host(t) for t in (frames.codes, frames.pcm, frames.finite)]
+        self._tensors = [_to_host(tensor) for tensor in (frames.codes, frames.pcm, frames.finite)]
+        self._tokens = None if frames.tokens is None else _to_host(frames.tokens)
         self._arrived = None
         if frames.codes.is_cuda:
             self._arrived = torch.cuda.Event()
@@ -38,7 +40,8 @@ class PendingStep:
         if self._arrived is not None:
             self._arrived.synchronize()
         codes, pcm, finite = (t.numpy() for t in self._tensors)
-        return StepResult(codes.astype(np.int32), np.clip(pcm, -1, 1), finite)
+        tokens = None if self._tokens is None else self._tokens.numpy()
+        return StepResult(codes.astype(np.int32), np.clip(pcm, -1, 1), finite, tokens)
 
 
 class Stepper:

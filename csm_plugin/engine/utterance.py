@@ -8,20 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.engine.frame_buffer import FinishReason, FrameBuffer
+from csm_plugin.conversation import Word
+from csm_plugin.engine.frame_buffer import FinishReason, Frame, FrameBuffer
 from csm_plugin.errors import InputError
 from csm_plugin.settings import FRAME_S
 
 MAX_CHUNK_FRAMES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word and when it is spoken, in seconds since its utterance began."""
-
-    text: str
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +24,8 @@ class SpeechChunk:
         pcm: float32 [n * 1920] in [-1, 1], mono, 24 kHz.
         codes: int32 [n, codebooks].
         start_s: seconds since the utterance began.
-        words: the words that end in this chunk.
+        words: the words that end in this chunk. The last chunk also brings those that were found to have ended before
+            it only when the utterance was over; it has no sound, if all of that had been taken by then.
     """
 
     pcm: npt.NDArray[np.float32]
@@ -72,6 +65,7 @@ class Utterance:
         self._leave = leave
         self._on_taken = taken
         self._read = False
+        self._last: Frame | None = None
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -121,11 +115,16 @@ class Utterance:
         """Return the next chunk, None at the end."""
         start = self._buffer.taken
         frames = self._buffer.take(MAX_CHUNK_FRAMES if start else 1)
-        if not frames:
+        words = tuple(word for frame in frames for word in frame.words) + self._buffer.take_late()
+        if frames:
+            self._last = frames[-1]
+            self._on_taken()
+            codes, pcm = np.stack([frame.codes for frame in frames]), np.concatenate([frame.pcm for frame in frames])
+        elif words and self._last is not None:
+            codes, pcm = self._last.codes[None][:0], self._last.pcm[:0]
+        else:
             return None
-        self._on_taken()
-        codes, pcm = zip(*frames, strict=True)
-        return SpeechChunk(np.concatenate(pcm), np.stack(codes), start * FRAME_S)
+        return SpeechChunk(pcm, codes, start * FRAME_S, words)
 
     def _begin_reading(self) -> None:
         if self._read:

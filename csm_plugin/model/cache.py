@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csm_plugin.model.alignment import Gaze, Seen
 from csm_plugin.model.rows import Rows
 from csm_plugin.model.transformer import Attend, Transformer, pairs, rotate
 
@@ -46,12 +47,13 @@ class KVCache:
 
         return attend
 
-    def step(self, rows: Rows, positions: Tensor, lengths: list[int] | None) -> Attend:
+    def step(self, rows: Rows, positions: Tensor, lengths: list[int] | None, gaze: Gaze | None = None) -> Attend:
         """Return the attention of one new position a row.
 
         Args:
             positions: int64 [B], where the new keys go; all before them are valid.
             lengths: the same on the host, so that no more than needed is read. None reads everything, in fixed shapes.
+            gaze: takes in where the queries look.
         """
         shape = self.shape
         if lengths is None:
@@ -66,6 +68,8 @@ class KVCache:
             qkv = self._project(x, weight, rotation)
             self._by_place[layer].index_copy_(0, places, qkv[:, shape.heads :])
             queries = qkv[:, : shape.heads].unflatten(1, (shape.kv_heads, -1))  # [B, Hkv, G, hd]
+            if gaze is not None:
+                gaze.look(layer, queries, seen)
             mixed = [
                 F.scaled_dot_product_attention(queries[batch], keys[layer], values[layer], attn_mask=mask)
                 for batch, keys, values, mask in seen
@@ -92,9 +96,7 @@ class KVCache:
         rotate(pairs(qkv[:, : self.shape.heads + self.shape.kv_heads]), rotation)
         return qkv
 
-    def _seen(
-        self, batch: slice, kept: slice, positions: Tensor, lengths: list[int] | None
-    ) -> tuple[slice, tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]:
+    def _seen(self, batch: slice, kept: slice, positions: Tensor, lengths: list[int] | None) -> Seen:
         """Return each layer's keys and values of a run of rows, and the mask of those not valid: [b, 1, 1, end]."""
         reach = {self.shape.positions - 1} if lengths is None else set(lengths[batch])
         end = max(reach) + 1

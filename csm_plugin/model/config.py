@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 from transformers import CsmConfig, MimiConfig, PretrainedConfig
@@ -38,6 +39,7 @@ class ModelConfig:
     codebooks: int
     codebook_size: int  # codes that the codec knows; heads and embeddings may have a few more ids
     vocabulary: int  # ids per codebook in the checkpoint's tables
+    alignment_heads: tuple[tuple[int, int], ...]  # (layer, head) of the backbone that look at what is being spoken
     csm: CsmConfig
     mimi: MimiConfig
 
@@ -47,22 +49,15 @@ class ModelConfig:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read and check `config.json`.
+    """Read and check `config.json`, and what `generation_config.json` says of alignment heads, if it is there.
 
     Raises:
-        CheckpointFormatError: the file is missing, unreadable, not a CSM, or of a shape that is not supported.
+        CheckpointFormatError: a file is missing, unreadable, not a CSM's, or of a shape that is not supported.
     """
     path = folder / "config.json"
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointFormatError(
-            f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointFormatError(
-            f"{path} cannot be read as JSON ({error}); download the checkpoint again"
-        ) from error
+    raw = _read_json(path)
+    if raw is None:
+        raise CheckpointFormatError(f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint")
     if not isinstance(raw, dict) or raw.get("model_type") != "csm":
         kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
         raise CheckpointFormatError(f"{path} describes model_type {kind!r}; only 'csm' can be loaded")
@@ -81,6 +76,7 @@ def read_config(folder: Path) -> ModelConfig:
         codebooks=csm.num_codebooks,
         codebook_size=mimi.codebook_size,
         vocabulary=csm.vocab_size,
+        alignment_heads=_alignment_heads(folder / "generation_config.json", _shape(csm)),
         csm=csm,
         mimi=mimi,
     )
@@ -96,6 +92,39 @@ def mimi_rotation(config: MimiConfig, positions: int) -> Tensor:
     """Return the rotary table of the codec's transformers."""
     rotary = MimiRotaryEmbedding(config)
     return rotation_table(rotary.inv_freq, rotary.attention_scaling, positions)
+
+
+def _read_json(path: Path) -> Any:
+    """Return what a file holds, None if it is not there."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CheckpointFormatError(
+            f"{path} cannot be read as JSON ({error}); download the checkpoint again"
+        ) from error
+
+
+def _alignment_heads(path: Path, backbone: TransformerShape) -> tuple[tuple[int, int], ...]:
+    """Return the heads that a generation config names, as Whisper's do, and check that there are such heads."""
+    raw = _read_json(path)
+    heads = raw.get("alignment_heads") if isinstance(raw, dict) else None
+    if heads is None or heads == []:
+        return ()
+    limits = (backbone.layers, backbone.heads)
+    pairs = [tuple(pair) for pair in heads if isinstance(pair, list)] if isinstance(heads, list) else []
+    valid = [pair for pair in pairs if len(pair) == 2 and all(map(_is_index, pair, limits))]
+    if not valid or len(set(valid)) != len(heads):
+        raise CheckpointFormatError(
+            f"{path}: alignment_heads is {heads!r}; it must be a list of different [layer, head] with layers from 0 to "
+            f"{limits[0] - 1} and heads from 0 to {limits[1] - 1}; correct it, or leave it out"
+        )
+    return tuple((layer, head) for layer, head in valid)
+
+
+def _is_index(value: object, size: int) -> bool:
+    return type(value) is int and 0 <= value < size
 
 
 def _shape(config: PretrainedConfig) -> TransformerShape:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csm_plugin.model.alignment import Alignment
 from csm_plugin.model.build import build_backbone, build_depth, build_first_head, build_frame_embedding, reader
 from csm_plugin.model.cache import KVCache
 from csm_plugin.model.config import ModelConfig, read_config
@@ -29,11 +30,14 @@ class Frames:
         codes: int64 [B, codebooks]; all 0 (but for the last codebook) ends the utterance.
         pcm: float32 [B, frame_samples].
         finite: bool [B]; false where the row's logits were NaN or infinite.
+        tokens: float32 [B], which token of its text each row speaks, NaN where none is known; None for a checkpoint
+            without alignment heads.
     """
 
     codes: Tensor
     pcm: Tensor
     finite: Tensor
+    tokens: Tensor | None = None
 
 
 class CSM:
@@ -64,6 +68,8 @@ class CSM:
             self.depth = DepthDecoder(*build_depth(read, files, config, device), rows)
             self.mimi = build_mimi(files, config.mimi, device)
             self.cache = KVCache(self.backbone, rows, dtype, device)
+            heads = config.alignment_heads
+            self.alignment = Alignment(heads, config.backbone, rows, dtype, device) if heads else None
             self.decoder_state = self.mimi.decoder_state(rows)
             self._code_offsets = torch.arange(config.codebooks, device=device) * config.codebook_size
             self._next_input = torch.zeros(rows, config.backbone.width, dtype=dtype, device=device)
@@ -93,8 +99,21 @@ class CSM:
         self.backbone.run(self._embed(inputs), self.cache.prefill(row, start, len(inputs)))
 
     @torch.inference_mode()
-    def begin(self, row: int, position: int, last: np.ndarray, sampling: Sampling, seed: int, max_frames: int) -> None:
-        """Make a row live: its next step reads `last` (int32 [1, 1 + codebooks]) at `position`."""
+    def begin(
+        self,
+        row: int,
+        position: int,
+        last: np.ndarray,
+        sampling: Sampling,
+        seed: int,
+        max_frames: int,
+        text: range = range(0),
+    ) -> None:
+        """Make a row live: its next step reads `last` (int32 [1, 1 + codebooks]) at `position`.
+
+        Args:
+            text: where in the row the tokens are that will be spoken, for word times.
+        """
         greedy = sampling.temperature == 0
         noise = utterance_noise(seed, max_frames, self.config.codebooks)
         self._next_input[row] = self._embed(last)[0]
@@ -105,6 +124,8 @@ class CSM:
         self._rank_bias[row] = 0.0
         self._rank_bias[row, 1 if greedy else sampling.top_k :] = -torch.inf
         self.decoder_state.reset(Rows([row], self.device))
+        if self.alignment is not None:
+            self.alignment.begin(row, text)
 
     @torch.inference_mode()
     def end(self, row: int) -> None:
@@ -121,7 +142,8 @@ class CSM:
             lengths: each row's valid positions, so that attention reads no more than those; None for fixed shapes.
         """
         positions, frame = rows.take(self._position), rows.take(self._frame)
-        attend = self.cache.step(rows, positions, lengths)
+        gaze = None if self.alignment is None else self.alignment.gaze(rows, fixed_shapes=lengths is None)
+        attend = self.cache.step(rows, positions, lengths, gaze)
         hidden = self.backbone.run(rows.take(self._next_input).clone(), attend)  # [B, D]
         logits = F.linear(hidden, self.first_head)
         draw = self._draw(rows, frame, ranks)
@@ -131,7 +153,8 @@ class CSM:
         rows.put(self._position, positions + 1)
         rows.put(self._frame, frame + 1)
         failed = logits.sum(-1, dtype=torch.float32) + last_logits.sum(-1, dtype=torch.float32)
-        return Frames(codes, pcm, torch.isfinite(failed))
+        tokens = self.alignment.tokens(rows, gaze) if self.alignment is not None and gaze is not None else None
+        return Frames(codes, pcm, torch.isfinite(failed), tokens)
 
     @torch.inference_mode()
     def snapshot(self, row: int, length: int) -> Tensor:

@@ -51,7 +51,9 @@ class FrameGraphs:
             self._live[self._rows.index] = True
         size = min(1 << max(self._rows.numbers).bit_length(), self._model.rows)
         frames = self._run(size, self._size_of_top_k(ranks))
-        return Frames(*(self._rows.take(tensor) for tensor in (frames.codes, frames.pcm, frames.finite)))
+        take = self._rows.take
+        tokens = None if frames.tokens is None else take(frames.tokens)
+        return Frames(take(frames.codes), take(frames.pcm), take(frames.finite), tokens)
 
     def _run(self, size: int, ranks: int) -> Frames:
         if self._pool is None:

@@ -6,6 +6,7 @@ They load like real ones, in this package and in transformers, and speak noise.
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def write_random_checkpoint(
     dtype: torch.dtype = torch.float32,
     tied: bool = True,
     max_shard_size: str = "5GB",
+    alignment_heads: Sequence[tuple[int, int]] = (),
     **overrides: Any,
 ) -> Path:
     """Write a checkpoint with random weights in Hugging Face's form and return its folder.
@@ -73,6 +75,7 @@ def write_random_checkpoint(
         size: "tiny" (tests), "small" (benchmarks on a CPU) or "csm-1b" (the real shapes, 3.3 GB in bfloat16).
         seed: the same seed gives the same weights.
         tied: share the code embeddings of backbone and depth decoder, as CSM-1B does.
+        alignment_heads: heads of the backbone, as (layer, head), that the checkpoint says follow the text.
         overrides: entries of `SIZES` to replace, `codebooks` for example.
     """
     folder = Path(folder)
@@ -88,6 +91,8 @@ def write_random_checkpoint(
         finally:
             torch.set_default_dtype(default)
         _spread(model)
+    if alignment_heads:
+        model.generation_config.alignment_heads = [list(pair) for pair in alignment_heads]
     model.save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)
     return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from csm_plugin.conversation import Entry, Ledger
+from csm_plugin.conversation import Entry, Ledger, Word
 from csm_plugin.conversation.heard import heard_text
 from csm_plugin.settings import TEXT
 
@@ -71,6 +71,35 @@ def test_a_cut_text_is_tokenized_again(ledger: Ledger) -> None:
     ledger.append(entry("one two", 10))
     ledger.cut_turn(heard_s=0.4)
     assert ledger.positions()[:6, 0].tolist() == tokenize("one", 0).tolist()
+
+
+def test_a_turn_is_cut_at_the_times_of_its_words_where_there_are_any(ledger: Ledger) -> None:
+    timed = entry("a bee sees", 20, lead=2)
+    timed.words = [Word("a", 0.0, 0.1), Word("bee", 0.1, 1.2), Word("sees", 1.2, 1.4)]
+    ledger.append(timed)
+    ledger.cut_turn(heard_s=0.56)
+    assert [(s.text, len(s.codes)) for s in ledger.segments] == [("a", 9)]
+    assert timed.words == [Word("a", 0.0, 0.1)]
+
+
+def test_a_text_cut_twice_keeps_what_was_heard_both_times(ledger: Ledger) -> None:
+    timed = entry("a bee sees us", 20)
+    timed.words = [Word("a", 0.0, 0.1), Word("bee", 0.1, 0.5), Word("sees", 0.5, 0.9)]
+    ledger.append(timed)
+    assert ledger.cut(timed, 10, ended=False)
+    assert (timed.text, len(timed.words)) == ("a bee sees", 3)
+    ledger.cut_turn(heard_s=0.4)
+    assert (timed.text, len(timed.words)) == ("a bee", 2)
+
+
+def test_of_a_text_that_was_not_spoken_to_its_end_the_told_words_stay(ledger: Ledger) -> None:
+    timed = entry("a bee sees us", 20)
+    ledger.append(timed)
+    timed.words = [Word("a", 0.0, 0.1), Word("bee", 0.1, 0.5)]
+    assert ledger.cut_to_words(timed)
+    assert timed.text == "a bee" and timed.tokens.tolist() == tokenize("a bee", 0).tolist()
+    timed.words = []
+    assert not ledger.cut_to_words(timed)
 
 
 def test_sound_without_a_word_leaves_nothing(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class _Edited:
 
     def wait(self) -> StepResult:
         result = self._pending.wait()
-        copy = StepResult(result.codes.copy(), result.pcm.copy(), result.finite.copy())
+        copy = replace(result, codes=result.codes.copy(), pcm=result.pcm.copy(), finite=result.finite.copy())
         self._edit(copy)
         return copy
 

@@ -1,0 +1,95 @@
+"""Which frames of an utterance go to its reader, when, and with which words."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from csm_plugin.conversation import Word
+from csm_plugin.engine.ends import SilenceGate
+from csm_plugin.engine.frame_buffer import Frame
+from csm_plugin.engine.word_clock import WordClock
+from csm_plugin.settings import FRAME_S
+
+
+class Delivery:
+    """Holds back silence at both ends of an utterance, and gives each word to the frame in which it ends.
+
+    For the device thread only.
+
+    Args:
+        clock: times the words.
+        trim: False delivers every frame at once.
+    """
+
+    def __init__(self, clock: WordClock, *, trim: bool) -> None:
+        self._clock = clock
+        self._gate = SilenceGate(trim=trim)
+        self._held: deque[Frame] = deque()
+        self._words: deque[Word] = deque()
+        self._delivered = 0  # frames
+        self._last_end_s = 0.0  # of a word that was given to a frame
+
+    def __len__(self) -> int:
+        """How many frames are held back."""
+        return len(self._held)
+
+    @property
+    def lead(self) -> int:
+        """Frames that were dropped before the first sound."""
+        return self._gate.lead
+
+    @property
+    def released(self) -> int:
+        """Frames that were or will be delivered."""
+        return self._gate.released
+
+    def push(self, codes: npt.NDArray[np.int32], pcm: npt.NDArray[np.float32], token: float) -> None:
+        """Take in the next frame.
+
+        Args:
+            codes: int32 [codebooks].
+            pcm: float32 [samples].
+            token: where the model's attention lies, as an index of the text's tokens; NaN if that is not known.
+        """
+        lead = self._gate.lead
+        self._gate.push(pcm)
+        if self._gate.lead == lead:
+            self._held.append(Frame(codes, pcm))
+            self._words.extend(self._clock.hear(pcm, token))
+
+    def ready(self) -> list[Frame]:
+        """Return the frames that may be delivered now."""
+        return [self._next() for _ in range(self._gate.released - self._delivered)]
+
+    def finish(self, *, ended: bool) -> tuple[list[Frame], list[Word]]:
+        """Return the last frames, and the words whose end was found out too late for a frame.
+
+        Args:
+            ended: whether the text was spoken to its end.
+        """
+        self._gate.finish()
+        frames = self.ready()
+        self._words.extend(self._clock.finish(ended=ended))
+        late = [self._placed(word, 0.0, self._delivered * FRAME_S) for word in self._words]
+        if frames:
+            frames[-1].words += tuple(late)
+            return frames, []
+        return [], late if self._delivered else []
+
+    def _next(self) -> Frame:
+        """Take the next frame, with the words that end in it, or that were found to have ended before."""
+        frame = self._held.popleft()
+        begin_s, end_s = self._delivered * FRAME_S, (self._delivered + 1) * FRAME_S
+        while self._words and self._words[0].end_s < end_s + 1e-6:
+            frame.words += (self._placed(self._words.popleft(), begin_s, end_s),)
+        self._delivered += 1
+        return frame
+
+    def _placed(self, word: Word, begin_s: float, end_s: float) -> Word:
+        """Return a word as it is given away: behind the last one, and ending between two times."""
+        start_s = min(max(word.start_s, self._last_end_s), end_s)
+        self._last_end_s = min(max(word.end_s, start_s, begin_s), end_s)
+        return Word(word.text, start_s, self._last_end_s)
