@@ -1,26 +1,33 @@
 """An engine without a model: every utterance is a tone, with delays and faults as scripted.
 
-It keeps the engine's interface, so that what a service does on a fault or at a certain moment can be tested exactly.
+It keeps the engine's interface and its ledger, so that what a service does on a fault or at a certain moment can be
+tested exactly, together with what the context holds then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from csm_plugin.audio.pcm import check_pcm, resample
+from csm_plugin.conversation import Entry, Ledger
+from csm_plugin.conversation import Segment as HeldSegment
+from csm_plugin.conversation.words import Word
 from csm_plugin.errors import EngineClosedError, TextError, VoiceError
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
-from csm_plugin.text.normalize import is_speakable
+from csm_plugin.text.normalize import check_text, is_speakable
+from csm_plugin.text.normalize import normalize as normalize_text
 
 CODEBOOKS = 8
 Pcm = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,9 @@ class ScriptedChunk:
     """A stand-in for `SpeechChunk`."""
 
     pcm: Pcm
-    codes: npt.NDArray[np.int64]
+    codes: Codes
     start_s: float
-    words: tuple[object, ...] = ()
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class Stats:
 
 @dataclass(slots=True)
 class Segment:
-    """What was said, and how."""
+    """What was asked to be said, how, and what was delivered of it, whether it was heard or not."""
 
     speaker: int
     text: str
@@ -90,42 +97,88 @@ class Segment:
 class ScriptedUtterance:
     """A stand-in for `Utterance`."""
 
-    def __init__(self, engine: ScriptedEngine, segment: Segment, script: Script) -> None:
+    def __init__(self, talk: ScriptedConversation, segment: Segment, script: Script) -> None:
         self.finish_reason: str | None = None
-        self._engine = engine
+        self.text = segment.text
+        self.entry = Entry(segment.speaker, segment.text, _tokens(segment.text, segment.speaker))
+        self._talk = talk
         self._segment = segment
         self._script = script
-        engine.live.append(self)
+        count = len(segment.text) if script.frames is None else script.frames
+        self._count = count
+        self._words = words_of(segment.text, count * FRAME_S)
+        talk.engine.live.append(self)
+        talk.ledger.append(self.entry)
 
     def cancel(self) -> None:
-        self._finish("cancelled")
+        if self._finish("cancelled"):
+            self._keep_delivered()
 
     async def __aiter__(self) -> AsyncIterator[ScriptedChunk]:
         script = self._script
-        count = len(self._segment.text) if script.frames is None else script.frames
-        for start in range(0, count, script.frames_per_chunk):
+        for start in range(0, self._count, script.frames_per_chunk):
             if script.fault is not None and start >= script.fault_after * script.frames_per_chunk:
-                self._finish("error")
+                if self._finish("error"):
+                    self._keep_delivered()
                 raise script.fault
             await asyncio.sleep(script.frame_delay_s)
             if self.finish_reason is not None:
                 return
-            frames = min(script.frames_per_chunk, count - start)
-            self._engine.frames_stepped += frames
-            chunk = ScriptedChunk(
-                pcm=tone(self._segment, start, frames),
-                codes=np.zeros((frames, CODEBOOKS), np.int64),
-                start_s=start * FRAME_S,
-            )
-            self._segment.chunks.append(chunk)
-            yield chunk
+            yield self._take(start, min(script.frames_per_chunk, self._count - start))
         self._finish(script.finish_reason)
 
-    def _finish(self, reason: str) -> None:
-        """The first reason stays."""
-        if self.finish_reason is None:
-            self.finish_reason = reason
-            self._engine.live.remove(self)
+    def _take(self, start: int, frames: int) -> ScriptedChunk:
+        self._talk.engine.frames_stepped += frames
+        end_s = (start + frames) * FRAME_S
+        chunk = ScriptedChunk(
+            pcm=tone(self._segment, start, frames),
+            codes=np.full((frames, CODEBOOKS), 1, np.int32),
+            start_s=start * FRAME_S,
+            words=tuple(word for word in self._words if start * FRAME_S < word.end_s - 1e-9 <= end_s),
+        )
+        self.entry.frames.extend(chunk.codes)
+        self.entry.words.extend(chunk.words)
+        self._segment.chunks.append(chunk)
+        return chunk
+
+    def _keep_delivered(self) -> None:
+        if self.entry.frames:
+            self._talk.ledger.cut(self.entry, self.entry.heard_frames, ended=False)
+        else:
+            self._talk.ledger.remove(self.entry)
+
+    def _finish(self, reason: str) -> bool:
+        """The first reason stays; tell whether this is it."""
+        if self.finish_reason is not None:
+            return False
+        self.finish_reason = reason
+        self._talk.engine.live.remove(self)
+        return True
+
+
+class ScriptedTurn:
+    """A stand-in for the user's turn on its way into the context: it is there once its encoding ended."""
+
+    def __init__(self, put: Callable[[], None], *, ready: bool) -> None:
+        self.done = False
+        self.cancelled = False
+        self._put = put
+        if ready:
+            self.finish()
+
+    def finish(self) -> None:
+        """Let the encoding end."""
+        if not self.done and not self.cancelled:
+            self.done = True
+            self._put()
+
+    def cancel(self) -> None:
+        self.cancelled = not self.done
+
+    def __await__(self) -> Generator[Any, None, None]:
+        self.finish()
+        return
+        yield
 
 
 class ScriptedConversation:
@@ -133,38 +186,53 @@ class ScriptedConversation:
 
     def __init__(self, engine: ScriptedEngine, voice: str | None, speaker: int, sampling: Sampling | None) -> None:
         self.closed = False
+        self.engine = engine
+        self.ledger = Ledger(CODEBOOKS, _tokens)
         self.interruptions: list[float | None] = []
+        self.turns: list[ScriptedTurn] = []
+        self.heard: list[tuple[str, Pcm, int]] = []
+        """What was listened to: text, float32 [samples] at 24 kHz, speaker."""
         self.voice, self.speaker, self.sampling = voice, speaker, sampling or Sampling()
-        self._engine = engine
-        self._segments: list[Segment] = []
         self._last: ScriptedUtterance | None = None
 
     @property
-    def segments(self) -> tuple[Segment, ...]:
-        return tuple(self._segments)
+    def segments(self) -> tuple[HeldSegment, ...]:
+        return self.ledger.segments
 
     def speak(self, text: str, sampling: Sampling | None = None, normalize: bool = True) -> ScriptedUtterance:
-        if self.closed or self._engine.closed:
+        if self.closed or self.engine.closed:
             raise EngineClosedError("closed: open another conversation")
-        if not is_speakable(text):
+        spoken = normalize_text(text) if normalize else check_text(text)
+        if not is_speakable(spoken):
             raise TextError("nothing speakable in the text")
-        script = self._engine.script(text)
+        script = self.engine.script(spoken)
         if script.refusal is not None:
             raise script.refusal
-        segment = Segment(self.speaker, text, self.voice, sampling or self.sampling)
-        self._segments.append(segment)
-        self._engine.segments.append(segment)
-        self._last = ScriptedUtterance(self._engine, segment, script)
+        segment = Segment(self.speaker, spoken, self.voice, sampling or self.sampling)
+        self.engine.segments.append(segment)
+        self._last = ScriptedUtterance(self, segment, script)
         return self._last
 
-    async def listen(self, text: str, pcm: Pcm, sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1) -> None:
-        heard = ScriptedChunk(pcm, np.zeros((0, CODEBOOKS), np.int64), 0.0)
-        self._segments.append(Segment(speaker, text, None, self.sampling, [heard]))
+    def listen(
+        self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1
+    ) -> ScriptedTurn:
+        sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
+        words = normalize_text(text) if text and is_speakable(text) else ""
+        frames = [np.full(CODEBOOKS, 2, np.int32)] * -(-len(sound) // FRAME_SAMPLES)
+
+        def put() -> None:
+            self.heard.append((words, sound, speaker))
+            self.ledger.append(Entry(speaker, words, _tokens(words, speaker), frames))
+            self.ledger.begin_turn()
+
+        self.turns.append(ScriptedTurn(put, ready=self.engine.encodes_at_once))
+        return self.turns[-1]
 
     def interrupt(self, heard_s: float | None = None) -> None:
         self.interruptions.append(heard_s)
         if self._last is not None:
             self._last.cancel()
+        self.ledger.cut_turn(heard_s)
 
     def configure(self, voice: str | None = None, speaker: int | None = None, sampling: Sampling | None = None) -> None:
         self.voice = voice
@@ -190,6 +258,7 @@ class ScriptedEngine:
         script: what happens to the utterance of a text; by default a frame per character, at once.
         voices: names that a conversation may ask for.
         rows: how many utterances may be live, for `stats`.
+        encodes_at_once: whether a turn that is listened to is in the context at once, or when it is awaited.
     """
 
     sample_rate = SAMPLE_RATE_HZ
@@ -201,10 +270,12 @@ class ScriptedEngine:
         *,
         voices: Sequence[str] = ("ann", "bob"),
         rows: int = 8,
+        encodes_at_once: bool = True,
     ) -> None:
         self.script = script
         self.voices = list(voices)
         self.closed = False
+        self.encodes_at_once = encodes_at_once
         self.frames_stepped = 0
         self.live: list[ScriptedUtterance] = []
         self.segments: list[Segment] = []
@@ -226,6 +297,16 @@ class ScriptedEngine:
         self.closed = True
 
 
+def words_of(text: str, seconds: float) -> list[Word]:
+    """A text's words, spread evenly over its sound."""
+    words, start = [], 0
+    for word in text.split(" "):
+        end = start + len(word)
+        words.append(Word(word, start / len(text) * seconds, end / len(text) * seconds))
+        start = end + 1
+    return words
+
+
 def pitch_of(segment: Segment) -> float:
     """The pitch of a segment's tone in Hz: it follows from text, voice, speaker and seed."""
     name = f"{segment.text}|{segment.voice}|{segment.speaker}|{segment.sampling.seed}"
@@ -236,3 +317,7 @@ def tone(segment: Segment, start_frame: int, frames: int) -> Pcm:
     """The sound of some frames of a segment."""
     moments = (start_frame * FRAME_SAMPLES + np.arange(frames * FRAME_SAMPLES)) / SAMPLE_RATE_HZ
     return (0.5 * np.sin(2 * np.pi * pitch_of(segment) * moments)).astype(np.float32)
+
+
+def _tokens(text: str, speaker: int) -> npt.NDArray[np.int32]:
+    return np.frombuffer(f"[{speaker}]{text}".encode(), np.uint8).astype(np.int32)

@@ -1,10 +1,14 @@
 // One call to the agent: WebRTC for sound, and a data channel that carries Pipecat's RTVI messages.
 
+import { Timeline } from "./timeline.js";
+
 const PING_MS = 1000;
 const PROTOCOL = "2.2.0";
 const $ = (id) => document.getElementById(id);
 const [orb, state, figures, turns, voice] = ["orb", "state", "figures", "turns", "voice"].map($);
 const [connectButton, muteButton, form, text] = ["connect", "mute", "typing", "text"].map($);
+
+const timeline = new Timeline($("timeline"));
 
 let call = null;
 
@@ -130,19 +134,26 @@ class Call {
       this.#turn = null;
     },
     "bot-llm-started": () => { this.#turn = null; },
+    "server-message": ({ type, turn, now_s: now }) => { if (type === "turn") timeline.show(turn, now); },
     "error": ({ error }) => { write("error", "Error").textContent = error; },
   };
 
-  #output({ text: words, segment_id: id, spoken_status: status }) {
-    let span = this.#segments.get(id);
-    if (!span) {
+  #output({ text: words, segment_id: id, spoken_status: status, spoken_progress: progress }) {
+    let segment = this.#segments.get(id);
+    if (!segment) {
       this.#turn ??= write("agent", "Agent").parentElement;
-      span = this.#turn.appendChild(document.createElement("span"));
-      span.className = "ahead";
-      span.textContent = `${words} `;
-      this.#segments.set(id, span);
+      segment = ["", "ahead"].map((kind) => {
+        const span = this.#turn.appendChild(document.createElement("span"));
+        span.className = kind;
+        return span;
+      });
+      this.#segments.set(id, segment);
     }
-    if (status === "completed" && span.className === "ahead") span.className = "";
+    const [heard, ahead] = segment;
+    if (ahead.className === "ahead") {
+      heard.textContent = status === "completed" ? `${words} ` : (progress?.accumulated_text ?? "");
+      ahead.textContent = status === "completed" ? "" : `${progress?.remaining_text ?? words} `;
+    }
     turns.scrollTop = turns.scrollHeight;
   }
 }
@@ -199,6 +210,7 @@ function hangUp(words = "Not connected", name = "off") {
 connectButton.addEventListener("click", async () => {
   if (call) return hangUp();
   turns.replaceChildren();
+  timeline.clear();
   figures.textContent = "";
   connectButton.disabled = true;
   show("off", "Connecting …");

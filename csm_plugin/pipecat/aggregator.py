@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from loguru import logger
 from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggregator, TextType
 
-from csm_plugin.text.normalize import is_speakable
-from csm_plugin.text.sentences import SentenceSplitter
+from csm_plugin.text.normalize import is_speakable, normalize
+from csm_plugin.text.sentences import SentenceSplitter, split_sentences
 
 
 class SpeechTextAggregator(BaseTextAggregator):
@@ -69,9 +69,18 @@ def _sentence(text: str) -> Aggregation:
     return Aggregation(text=text, type=TextType.SENTENCE)
 
 
-async def drop_unspeakable(text: str, text_type: str) -> str:
-    """A text transform: nothing instead of unspeakable text, so that no audio context is opened for it."""
-    if is_speakable(text):
-        return text
-    logger.debug(f"skipped text of {len(text)} characters: nothing speakable in it")
-    return ""
+def write_out(text: str, *, english: bool) -> str:
+    """What is spoken of a text: numbers, signs and abbreviations in words; empty if there is nothing to speak.
+
+    Pipecat is given this, so that the words it is told of are those of the text that it knows.
+
+    Args:
+        english: whether it is; the rules are for English, and other text stays as it is.
+    """
+    if not english:
+        spoken = " ".join(text.split())
+        return spoken if any(character.isalnum() for character in spoken) else ""
+    pieces = [normalize(piece) for piece in split_sentences(text) if is_speakable(piece)]
+    if not pieces:
+        logger.debug(f"skipped text of {len(text)} characters: nothing speakable in it")
+    return " ".join(pieces)

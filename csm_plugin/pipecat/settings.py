@@ -22,18 +22,24 @@ class CSMTTSSettings(TTSSettings):
 
     Parameters:
         voice: name of a voice of the engine (`engine.voices`), or None for the model's own.
-        language: kept for Pipecat, which splits text by it; the model takes none.
+        language: what the text is in, a hint. English or None: numbers, signs and abbreviations are written out before
+            they are spoken. Any other: the text reaches the model as it is.
         model: for reading only; the engine decides it.
         speaker: the number under which it speaks, 0 to 99.
         temperature: 0 (greedy) to 2.
         top_k: how many of the likeliest codes may be drawn, at least 1.
         seed: makes every sentence repeatable; None draws anew.
+        listen: whether what the user says becomes context, so that the voice fits to it.
+        user_speaker: the number under which the user's speech is kept, 0 to 99 and not `speaker`; None takes 1 if
+            the service speaks as 0, and 0 otherwise.
     """
 
     speaker: int | NotGiven = field(default_factory=lambda: NOT_GIVEN)
     temperature: float | NotGiven = field(default_factory=lambda: NOT_GIVEN)
     top_k: int | NotGiven = field(default_factory=lambda: NOT_GIVEN)
     seed: int | NotGiven | None = field(default_factory=lambda: NOT_GIVEN)
+    listen: bool | NotGiven = field(default_factory=lambda: NOT_GIVEN)
+    user_speaker: int | NotGiven | None = field(default_factory=lambda: NOT_GIVEN)
 
 
 def complete(given: TTSSettings | None) -> CSMTTSSettings:
@@ -51,11 +57,13 @@ def complete(given: TTSSettings | None) -> CSMTTSSettings:
         temperature=default.temperature,
         top_k=default.top_k,
         seed=default.seed,
+        listen=True,
+        user_speaker=None,
     )
     if given is not None:
         check_known(given)
         settings.apply_update(given)
-    check_speaker(settings)
+    check_speakers(settings)
     sampling_of(settings)
     return settings
 
@@ -79,7 +87,7 @@ def check_change(current: CSMTTSSettings, delta: TTSSettings, *, voices: Sequenc
         raise SettingsError(
             f"model is {wanted.model!r}; a running service keeps {current.model!r}: start another for it"
         )
-    check_speaker(wanted)
+    check_speakers(wanted)
     sampling_of(wanted)
     if voices is not None:
         check_voice(wanted.voice, voices)
@@ -94,11 +102,27 @@ def check_known(settings: TTSSettings) -> None:
         )
 
 
-def check_speaker(settings: CSMTTSSettings) -> None:
-    """Raise SettingsError if the speaker is no whole number from 0 to 99."""
-    speaker = settings.speaker
-    if not isinstance(speaker, int) or isinstance(speaker, bool) or not 0 <= speaker <= MAX_SPEAKER:
-        raise SettingsError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKER}")
+def check_speakers(settings: CSMTTSSettings) -> None:
+    """Raise SettingsError if the speakers are not two whole numbers from 0 to 99, or `listen` is no bool."""
+    for name, number in (("speaker", settings.speaker), ("user_speaker", user_speaker_of(settings))):
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MAX_SPEAKER:
+            raise SettingsError(f"{name} is {number!r}; it must be a whole number from 0 to {MAX_SPEAKER}")
+    if settings.speaker == settings.user_speaker:
+        raise SettingsError(f"speaker and user_speaker are both {settings.speaker}; give the user another number")
+    if not isinstance(settings.listen, bool):
+        raise SettingsError(f"listen is {settings.listen!r}; it must be True or False")
+
+
+def user_speaker_of(settings: CSMTTSSettings) -> int:
+    """The number under which the user's speech is kept."""
+    given = settings.user_speaker
+    return given if given is not None and is_given(given) else int(settings.speaker == 0)
+
+
+def speaks_english(settings: CSMTTSSettings) -> bool:
+    """Whether the text is English, as far as the settings tell."""
+    language = settings.language
+    return not isinstance(language, str) or language.lower().startswith("en")
 
 
 def check_voice(voice: object, voices: Sequence[str]) -> None:

@@ -20,14 +20,17 @@ from pipecat.frames.frames import (
     StartFrame,
     TTSAudioRawFrame,
 )
+from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
+from tests.pipecat.virtual_time import LoopClock, VirtualTimeLoop
+
 F = TypeVar("F", bound=Frame)
 POLL_S = 0.002
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Recorder(FrameProcessor):
@@ -86,14 +89,19 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def running(*processors: FrameProcessor, params: PipelineParams | None = None) -> AsyncIterator[Session]:
+async def running(
+    *processors: FrameProcessor, params: PipelineParams | None = None, observers: list[BaseObserver] | None = None
+) -> AsyncIterator[Session]:
     """Run a pipeline; leaving ends it gracefully and waits until all that was queued is spoken."""
     top, bottom = Recorder(FrameDirection.UPSTREAM), Recorder(FrameDirection.DOWNSTREAM)
+    virtual = isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
     worker = PipelineWorker(
         Pipeline([top, *processors, bottom]),
         params=params or PipelineParams(),
         cancel_on_idle_timeout=False,
         enable_rtvi=False,
+        clock=LoopClock() if virtual else None,
+        observers=observers,
     )
     session = Session(worker, bottom.frames, top.frames)
 

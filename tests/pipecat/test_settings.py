@@ -11,6 +11,7 @@ import pytest
 from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame, TTSUpdateSettingsFrame
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TextAggregationMode
+from pipecat.transcriptions.language import Language
 
 from csm_plugin.errors import CheckpointNotFound, SettingsError, VoiceError
 from csm_plugin.pipecat import CSMTTSService, engines, load_shared_engine
@@ -40,8 +41,27 @@ async def test_settings_change_with_the_next_sentence_and_keep_the_conversation(
         await session.send(TTSUpdateSettingsFrame(delta=Settings(voice="bob", temperature=0.0)))
         await session.send(TTSSpeakFrame("After."))
     assert service.conversation is before
-    assert [(s.text, s.voice, s.speaker) for s in before.segments] == [("Before.", "ann", 1), ("After.", "bob", 1)]
-    assert [s.sampling.temperature for s in before.segments] == [Sampling().temperature, 0.0]
+    assert [segment.text for segment in before.segments] == ["Before.", "After."]
+    assert [(s.text, s.voice, s.speaker) for s in engine.segments] == [("Before.", "ann", 1), ("After.", "bob", 1)]
+    assert [s.sampling.temperature for s in engine.segments] == [Sampling().temperature, 0.0]
+
+
+async def test_english_is_written_out_and_another_language_is_spoken_as_it_stands() -> None:
+    engine = ScriptedEngine(lambda text: Script(frames=2))
+    service = CSMTTSService(engine=engine)
+    async with running(service) as session:
+        await session.send(TTSSpeakFrame("It is 3 % of $5."))
+        await session.send(TTSUpdateSettingsFrame(delta=Settings(language=Language.DE_DE)))
+        await session.send(TTSSpeakFrame("Es sind 3 % von 5 €."))
+        await session.send(TTSUpdateSettingsFrame(delta=Settings(language="en-GB")))
+        await session.send(TTSSpeakFrame("It is 3."))
+    assert [segment.text for segment in engine.segments] == [
+        "It is three percent of five dollars.",
+        "Es sind 3 % von 5 €.",
+        "It is three.",
+    ]
+    assert len(engine.conversations) == 1
+    assert session.errors == []
 
 
 WRONG: list[tuple[TTSSettings, type[Exception], str]] = [
@@ -51,6 +71,9 @@ WRONG: list[tuple[TTSSettings, type[Exception], str]] = [
     (Settings(seed=-1), SettingsError, "seed"),
     (Settings(speaker=-1), SettingsError, "speaker"),
     (Settings(speaker=100), SettingsError, "to 99"),
+    (Settings(user_speaker=100), SettingsError, "to 99"),
+    (Settings(speaker=3, user_speaker=3), SettingsError, "both 3"),
+    (Settings(listen="no"), SettingsError, "listen"),  # type: ignore[arg-type]
     (Settings(extra={"pitch": 2}), SettingsError, "pitch"),
 ]
 
@@ -81,7 +104,10 @@ async def test_a_wrong_setting_at_run_time_is_reported_and_changes_nothing(
     assert engine.segments[0].voice == "ann"
 
 
-@pytest.mark.parametrize("wrong", [{"sample_rate": 16_000}, {"text_aggregation_mode": TextAggregationMode.TOKEN}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sample_rate": 16_000}, {"text_aggregation_mode": TextAggregationMode.TOKEN}, {"max_ahead_s": -1.0}],
+)
 async def test_options_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         CSMTTSService(engine=ScriptedEngine(), **wrong)

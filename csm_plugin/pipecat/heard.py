@@ -1,0 +1,115 @@
+"""Keeps a conversation's context to what was heard of the agent, word for word as the LLM's context has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from csm_plugin.pipecat.playback import PlaybackPosition
+from csm_plugin.pipecat.recorded import RecordedWords
+from csm_plugin.pipecat.spoken_turn import Sentence, SpokenTurn
+from csm_plugin.settings import FRAME_S
+
+if TYPE_CHECKING:
+    from csm_plugin.engine import Conversation
+
+PATIENCE_S = 0.25
+"""How long after an interruption the assistant aggregator may take to say what it committed."""
+
+
+@dataclass(slots=True)
+class _Cut:
+    """An interruption that the conversation was not told of yet."""
+
+    turn: SpokenTurn
+    heard_frames: int
+    at_s: float
+    recorded: bool = False
+
+
+class HeardSpeech:
+    """Follows what is spoken, heard and committed, and cuts the conversation at an interruption. For one event loop.
+
+    An interruption is noted at once, and the conversation told of it when the assistant aggregator has said what it
+    committed, which takes some milliseconds; at the latest before the next thing is said or heard. The words that
+    reach the LLM's context in these milliseconds would otherwise be missing in the conversation's.
+
+    Args:
+        position: where the listener is.
+        clock: seconds on a clock that never goes back.
+    """
+
+    def __init__(self, position: PlaybackPosition, clock: Callable[[], float]) -> None:
+        self._position = position
+        self._clock = clock
+        self._turn = SpokenTurn()
+        self._record = RecordedWords()
+        self._cut: _Cut | None = None
+        self._aggregated = False
+
+    def begin(self, sentence: Sentence) -> None:
+        """Note that an utterance begins; `settle` goes before."""
+        self._turn.begin(sentence)
+
+    def show(self, context_id: str | None, spoken: str, recorded: str) -> None:
+        """Note a text frame that went out; see `RecordedWords.show`."""
+        self._record.show(context_id, spoken, recorded)
+
+    def record(self, text: str) -> None:
+        """Note what the assistant aggregator committed."""
+        self._aggregated = True
+        self._record.record(text)
+        if self._cut is not None:
+            self._cut.recorded = True
+
+    def expect_records(self) -> None:
+        """Note that there is an aggregator: where it says nothing, it committed nothing."""
+        self._aggregated = True
+
+    def interrupt(self) -> None:
+        """Note an interruption; the interruptible utterances are cancelled by then."""
+        kept = {sentence.context_id for sentence in self._turn.sentences if not sentence.interruptible}
+        unfinished = any(sentence.live and not sentence.interruptible for sentence in self._turn.sentences)
+        heard_frames = self._heard_frames()
+        self._position.interrupt(kept)
+        # The conversation can only be cut behind all that stays, and not while that is being spoken.
+        if self._turn.frames and not unfinished:
+            self._cut = _Cut(self._turn, heard_frames, self._clock())
+            self._turn = SpokenTurn()
+
+    @property
+    def due(self) -> bool:
+        """Whether there is an interruption that the conversation should be told of now."""
+        return self._cut is not None and (self._cut.recorded or self._is_late(self._cut))
+
+    def settle(self, talk: Conversation) -> None:
+        """Tell the conversation of the last interruption if it doesn't know of it yet. Never blocks."""
+        cut, self._cut = self._cut, None
+        if cut is not None:
+            complete = self._is_late(cut) or cut.turn.is_in(self._record)
+            known = cut.recorded or (self._aggregated and complete)
+            frames = cut.turn.cut_at(cut.heard_frames, self._record if known else None)
+            self._record.drop({sentence.context_id for sentence in cut.turn.sentences if sentence.interruptible})
+            talk.interrupt(heard_s=frames * FRAME_S)
+
+    def next_turn(self) -> None:
+        """Note that the conversation begins a new turn because the user has spoken; `settle` goes before."""
+        self._turn = SpokenTurn()
+
+    def _is_late(self, cut: _Cut) -> bool:
+        return self._clock() - cut.at_s >= PATIENCE_S
+
+    def _heard_frames(self) -> int:
+        """How far into the turn the listener is, in frames; what cannot be interrupted counts as heard."""
+        left: dict[str, float] = {}
+        heard = total = self._turn.gone_frames
+        for sentence in self._turn.sentences:
+            context_id = sentence.context_id
+            left.setdefault(context_id, self._position.heard_s(context_id) / FRAME_S)
+            frames = min(sentence.frames, round(max(0.0, min(left[context_id], sentence.frames))))
+            left[context_id] -= sentence.frames
+            if frames or not sentence.interruptible:
+                heard = total + (frames if sentence.interruptible else sentence.frames)
+            total += sentence.frames
+        return heard
