@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := agents,dev,server,train
+EXTRAS := agents,dev,livekit,server,train
 DEBIAN := chromium flite1-dev libflite1
 PINS := $(shell cat pyproject.toml constraints.txt Makefile | sha256sum | cut -c1-16)
 INSTALLED := $(VENV)/.installed-$(PINS)
@@ -14,10 +14,12 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 
-.PHONY: help agent test check bench tiny debian
+.PHONY: help agent livekit-agent test check bench tiny debian
 
 help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address"
+	@echo "make livekit-agent  talk with the agent on LiveKit: in this console, or on the server that LIVEKIT_URL names"
+	@echo "make telephone  answer calls by Twilio, Telnyx or Plivo: PUBLIC_URL and the provider's key must be set"
 	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make bench   run the benchmarks"
@@ -25,6 +27,12 @@ help:
 
 agent: $(INSTALLED)
 	LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc
+
+livekit-agent: $(INSTALLED)
+	$(BIN)/python -m agents.livekit_agent $(if $(LIVEKIT_URL),start,console)
+
+telephone: $(INSTALLED)
+	LOGURU_LEVEL=INFO $(BIN)/python -m agents.telephony
 
 test: $(INSTALLED) debian
 	$(BIN)/python -m pytest $(MARKS) $(TESTS)

@@ -17,6 +17,8 @@ from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 
+from csm_plugin.audio.pcm import resample
+
 RECOGNISER_RATE_HZ = 16_000
 LATENCY_S = 1.0
 
@@ -25,11 +27,13 @@ _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser")
 
 
 class MoonshineRecogniser(SegmentedSTTService):
-    """Recognises each stretch of speech that voice activity detection finds; all sessions share one model."""
+    """Recognises each stretch of speech that voice activity detection finds; all sessions share one model.
+
+    It takes sound at the rate at which the pipeline takes it in.
+    """
 
     def __init__(self) -> None:
         super().__init__(
-            sample_rate=RECOGNISER_RATE_HZ,
             ttfs_p99_latency=LATENCY_S,
             settings=STTSettings(model="moonshine-tiny-en", language=Language.EN),
         )
@@ -43,17 +47,22 @@ class MoonshineRecogniser(SegmentedSTTService):
         """True: processing time is reported."""
         return True
 
+    async def cleanup(self) -> None:
+        """Stop; also where the session ended before it had begun, so that neither `stop` nor `cancel` was called."""
+        await self._cancel_segment_task()
+        await super().cleanup()
+
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame, None]:
         """Recognise one stretch of speech, off the event loop.
 
         Args:
-            audio: int16 samples, mono, 16 kHz.
+            audio: int16 samples, mono, at the pipeline's rate.
 
         Yields:
             One `TranscriptionFrame`, or nothing if no words were recognised.
         """
         await self.start_processing_metrics()
-        text = await asyncio.get_running_loop().run_in_executor(_thread, _recognise, audio)
+        text = await asyncio.get_running_loop().run_in_executor(_thread, _recognise, audio, self.sample_rate)
         await self.stop_processing_metrics()
         logger.debug(f"{self}: recognised [{text}]")
         if text:
@@ -65,8 +74,9 @@ async def load_recogniser() -> None:
     await asyncio.get_running_loop().run_in_executor(_thread, _model)
 
 
-def _recognise(audio: bytes) -> str:
-    samples = np.frombuffer(audio, np.int16).astype(np.float32) / 32768
+def _recognise(audio: bytes, rate_hz: int) -> str:
+    heard = np.frombuffer(audio, np.int16).astype(np.float32) / np.float32(32_768)
+    samples = resample(heard, rate_hz, RECOGNISER_RATE_HZ)
     transcript = _model().transcribe_without_streaming(samples.tolist(), RECOGNISER_RATE_HZ)
     return " ".join(line.text for line in transcript.lines).strip()
 

@@ -94,6 +94,12 @@ def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page)
     expect(agent_says.last).to_contain_text("You are very welcome")
     assert page.locator("span.unheard").count() > 0
 
+    rows = page.locator("#timeline li")
+    expect(rows).to_have_count(4)
+    expect(rows.nth(2)).to_contain_text("interrupted")
+    expect(rows.nth(3).locator(".word").last).to_have_text("hear?")
+    page.screenshot(path=SCREENSHOTS / "webrtc-timeline.png")
+
     page.get_by_role("button", name="Hang up").click()
     expect(state).to_have_text("Not connected")
     wait(lambda: agent.engine.conversations[0].closed)

@@ -1,0 +1,74 @@
+"""Talk with CSM on LiveKit Agents: `python -m agents.livekit_agent console`, or `start` for a LiveKit server.
+
+The console needs neither server nor keys; `console --text` needs no microphone. A server is named by `LIVEKIT_URL`,
+`LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET`. Recogniser, voice activity and turn detection run on this machine; an LLM is
+chosen as for the other agents, and without one a few rules answer. `CSM_MODEL` or `CSM_BASE_URL`, and `CSM_VOICE`,
+choose the voice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, inference, llm
+from livekit.plugins import csm
+
+from agents.brain import DEFAULT_LLM, INSTRUCTION, TOKEN_S, answer
+from agents.livekit_recogniser import MoonshineSTT
+from agents.recogniser import load_recogniser
+from csm_plugin.livekit.testing import ScriptedLLM
+
+server = AgentServer(load_fnc=csm.EngineLoad())
+
+
+class Talker(Agent):
+    """Greets, then answers."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions=INSTRUCTION)
+
+    async def on_enter(self) -> None:
+        """Greet."""
+        self.session.generate_reply()
+
+
+@server.rtc_session()
+async def talk(job: JobContext) -> None:
+    """One caller's conversation."""
+    tts = csm.TTS(voice=os.environ.get("CSM_VOICE") or None)
+    session: AgentSession[Any] = AgentSession(
+        stt=MoonshineSTT(),
+        llm=make_llm(),
+        tts=tts,
+        vad=inference.VAD(),
+        turn_handling={
+            "turn_detection": inference.TurnDetector(version="v1-mini"),
+            "interruption": {"mode": "vad"},
+        },
+        use_tts_aligned_transcript=True,
+    )
+    tts.attach(session)
+    await asyncio.gather(load_recogniser(), tts.ready())
+    await session.start(Talker(), room=job.room)
+
+
+def make_llm() -> llm.LLM[Any]:
+    """The LLM that the environment names, or the built-in rules; see `agents.brain.make_brain`."""
+    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
+    if not key and not base_url:
+        return ScriptedLLM(_answer, token_s=TOKEN_S)
+    from livekit.plugins import openai
+
+    model = os.environ.get("OPENAI_MODEL") or DEFAULT_LLM
+    return openai.LLM(model=model, api_key=key or "none", **({"base_url": base_url} if base_url else {}))
+
+
+def _answer(context: llm.ChatContext) -> str:
+    said = [item for item in context.items if isinstance(item, llm.ChatMessage) and item.role in ("user", "assistant")]
+    return answer([{"role": item.role, "content": item.text_content or ""} for item in said])
+
+
+if __name__ == "__main__":
+    cli.run_app(server)

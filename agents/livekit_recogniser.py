@@ -1,0 +1,41 @@
+"""The agents' speech recognition as a LiveKit plugin."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livekit import rtc
+from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
+from livekit.agents.types import NOT_GIVEN, NotGivenOr
+
+from agents.recogniser import _recognise, _thread
+
+
+class MoonshineSTT(stt.STT):
+    """Recognises each stretch of speech that voice activity detection finds; a process has one model."""
+
+    def __init__(self) -> None:
+        super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return "moonshine-tiny-en"
+
+    @property
+    def provider(self) -> str:
+        """Who made it."""
+        return "moonshine"
+
+    async def _recognize_impl(
+        self,
+        buffer: utils.AudioBuffer,
+        *,
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions,
+    ) -> stt.SpeechEvent:
+        frame = rtc.combine_audio_frames(buffer)
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(_thread, _recognise, bytes(frame.data), frame.sample_rate)
+        heard = stt.SpeechData(language=LanguageCode("en"), text=text, end_time=frame.duration)
+        return stt.SpeechEvent(type=stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[heard])
