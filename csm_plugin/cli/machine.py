@@ -17,6 +17,7 @@ EXTRAS = {
     "livekit": ("livekit.agents",),
     "server": ("fastapi", "uvicorn", "av", "pydantic_settings"),
     "agents": ("pipecat", "aiortc", "moonshine_voice"),
+    "eval": ("matplotlib", "moonshine_voice"),
     "train": ("matplotlib", "moonshine_voice"),
 }
 """The modules that tell whether an extra is installed."""

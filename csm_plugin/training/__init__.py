@@ -9,7 +9,7 @@ The stages, each resumable (`python -m csm_plugin.training <stage> --folder buil
     gate       the codec judged: word error, pitch and voice of its reconstructions
     lm         text and codes -> backbone and depth decoder
     export     all of it -> a Hugging Face CSM folder
-    listen     that folder judged: word error, endings and voices of what it says
+    listen     that folder judged, as `csm eval` does
     keep       the states of the stages, small enough for version control
 
 Decoder, encoder and language model need the codebooks only, so they can be trained side by side. The same stages,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from csm_plugin.training.errors import TrainingError
+from csm_plugin.errors import CSMError
 
 STAGES = ("corpus", "codebooks", "decoder", "encoder", "gate", "lm", "export", "listen", "keep")
 
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         _run(chosen)
-    except TrainingError as error:
+    except CSMError as error:
         logger.error("{}", error)
         return 1
     return 0
@@ -65,9 +65,14 @@ def _run(chosen: argparse.Namespace) -> None:
 
         export.run(chosen.folder)
     elif chosen.stage == "listen":
-        from csm_plugin.training import listening
+        from rich.console import Console
 
-        listening.run(chosen.folder)
+        from csm_plugin.evaluation import terminal
+        from csm_plugin.evaluation.evaluation import Order
+        from csm_plugin.training import export, files
+
+        checkpoint = files.require(chosen.folder / export.FOLDER, "export")
+        terminal.run(Order(str(checkpoint)), chosen.folder / "evaluation", Console(stderr=True))
     else:
         from csm_plugin.training import keep
 

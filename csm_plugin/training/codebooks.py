@@ -24,11 +24,11 @@ import torch
 from loguru import logger
 from torch import Tensor
 
+from csm_plugin.evaluation.pitch import pitch_hz
 from csm_plugin.training import corpus, files
 from csm_plugin.training.analysis import TONE, Analysis, analyse
 from csm_plugin.training.corpus import Sentence, Shard
 from csm_plugin.training.phonemes import PHONEMES, frame_phonemes
-from csm_plugin.training.pitch import pitch_hz
 from csm_plugin.training.progress import progress
 from csm_plugin.training.sizes import CODEBOOKS, CODES, VECTOR
 

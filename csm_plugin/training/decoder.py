@@ -109,6 +109,8 @@ class DecoderTrainer:
         usual_hz = torch.from_numpy(crops.usual_hz).to(self.device)
         depth = self.plan.depth(self.step)
         made, stages = self.decode(torch.from_numpy(crops.codes).to(self.device), depth, self.plan.settles(self.step))
+        if made is not None and self.plan.settles(self.step) is None:
+            del stages[THIRD]  # the whole sound says the same
         parts = self.readouts(stages, audio, usual_hz, self.step)
         loss = torch.stack([self.plan.distance * parts[name] if name == "low" else parts[name] for name in parts]).sum()
         if made is not None:

@@ -14,18 +14,17 @@ from rich.table import Table
 from torch import Tensor
 from transformers import MimiModel
 
-from csm_plugin.training import corpus, encoder, files, pictures
+from csm_plugin.evaluation.heldout import HELD_OUT
+from csm_plugin.evaluation.pitch import agreement
+from csm_plugin.evaluation.recognition import errors, hear, plain
+from csm_plugin.evaluation.voice_match import VoiceMatch
+from csm_plugin.training import encoder, files, pictures
 from csm_plugin.training.codebooks import Coder, load_coder
 from csm_plugin.training.codec import load_codec
-from csm_plugin.training.heldout import HELD_OUT
-from csm_plugin.training.pitch import agreement
-from csm_plugin.training.recognition import errors, hear, plain
 from csm_plugin.training.sizes import FRAME_SAMPLES
 from csm_plugin.training.synthesis import speak
-from csm_plugin.training.voice_classifier import VoiceClassifier
 from csm_plugin.training.voices import VOICES
 
-_LEARNT_FROM = 30  # recordings of each voice for the classifier
 _MOST_WORSE = 0.03  # word error above that of the source
 _LEAST_CORRELATION = 0.9
 _LEAST_RECOGNISED = 0.95
@@ -60,15 +59,15 @@ def run(folder: Path, sentences: int = 20) -> list[Judgement]:
     """Judge the codec on sentences it was not trained on; writes `gate.json` and `gate.png` and prints a table.
 
     Raises:
-        MissingInput: there is no corpus, or no codec.
-        TrainingError: the recogniser is not installed.
+        MissingInput: there is no codec.
+        EvaluationError: the recogniser is not installed.
     """
     codec, coder = load_codec(folder), load_coder(folder)
     encodes = (folder / encoder.STATE).exists()
-    classifier = voice_classifier(folder)
+    match = VoiceMatch({voice.name: speak(HELD_OUT[-1], voice).samples for voice in VOICES})
     found = []
     for number in range(len(VOICES)):
-        found.append(judge(codec, coder, number, classifier, sentences, encodes))
+        found.append(judge(codec, coder, number, match, sentences, encodes))
         logger.info("{}", found[-1])
     files.write_json(folder / "gate.json", [{**asdict(item), "passed": item.passed} for item in found])
     pairs = []
@@ -81,21 +80,7 @@ def run(folder: Path, sentences: int = 20) -> list[Judgement]:
     return found
 
 
-def voice_classifier(folder: Path) -> VoiceClassifier:
-    """The classifier, from recordings of the corpus."""
-    recordings: dict[int, list[np.ndarray]] = {}
-    for shard in corpus.shards(folder, most=1):
-        for sentence in shard.sentences:
-            kept = recordings.setdefault(sentence.voice, [])
-            if len(kept) < _LEARNT_FROM and sentence.samples > 24_000:
-                kept.append(shard.audio(sentence))
-    labels = [voice for voice, kept in recordings.items() for _ in kept]
-    return VoiceClassifier([audio for kept in recordings.values() for audio in kept], labels)
-
-
-def judge(
-    codec: MimiModel, coder: Coder, number: int, classifier: VoiceClassifier, sentences: int, encodes: bool
-) -> Judgement:
+def judge(codec: MimiModel, coder: Coder, number: int, match: VoiceMatch, sentences: int, encodes: bool) -> Judgement:
     """The codec on the first held-out sentences in one voice."""
     wrong = {"source": 0, "decoder": 0, "codec": 0}
     words, correlations, ratios, right = 0, [], [], 0
@@ -109,7 +94,7 @@ def judge(
         correlation, ratio = agreement(whole, audio)
         correlations.append(correlation)
         ratios.append(ratio)
-        right += classifier(whole) == number
+        right += match(whole) == VOICES[number].name
         words += count
     return Judgement(
         voice=VOICES[number].name,

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from csm_plugin.training.heldout import HELD_OUT
+from csm_plugin.evaluation.heldout import HELD_OUT
+from csm_plugin.text import normalize
 from csm_plugin.training.phrases import REPLIES, SLOTS, TEMPLATES
 
 # share of each kind of sentence
@@ -48,7 +49,7 @@ def sentences(seed: int, documents: Sequence[str]) -> Iterator[str]:
     """
     rng = random.Random(seed)
     vocabulary = sorted({word for text in documents for word in _words(text)})
-    held_out = {_plain(text) for text in HELD_OUT}
+    held_out = {_plain(normalize(text)) for text in HELD_OUT}
     kinds, shares = list(MIX), list(MIX.values())
     while True:
         kind = rng.choices(kinds, shares)[0]

@@ -5,9 +5,9 @@ import ctypes
 import numpy as np
 import pytest
 
+from csm_plugin.evaluation.pitch import pitch_hz
 from csm_plugin.training import flite
 from csm_plugin.training.errors import SynthesisError
-from csm_plugin.training.pitch import pitch_hz
 from csm_plugin.training.synthesis import speak
 from csm_plugin.training.voices import VOICES, voice_index
 

@@ -2,10 +2,12 @@
 
 from itertools import islice
 
+from csm_plugin.evaluation.heldout import HELD_OUT
+from csm_plugin.text import normalize
 from csm_plugin.training import texts, tokens
-from csm_plugin.training.heldout import HELD_OUT
 
-DOCUMENTS = ["The plan of the garden is in this letter.", HELD_OUT[0]]
+SPOKEN = [normalize(text) for text in HELD_OUT]
+DOCUMENTS = ["The plan of the garden is in this letter.", SPOKEN[0], *(text for text in SPOKEN if text not in HELD_OUT)]
 
 
 def test_sentences_of_one_seed_are_repeatable():
@@ -13,11 +15,7 @@ def test_sentences_of_one_seed_are_repeatable():
 
 
 def test_held_out_sentences_are_never_spoken():
-    assert not set(HELD_OUT) & set(islice(texts.sentences(0, DOCUMENTS), 2_000))
-
-
-def test_there_are_a_hundred_different_held_out_sentences():
-    assert len(set(HELD_OUT)) == 100
+    assert not set(SPOKEN) & set(islice(texts.sentences(0, DOCUMENTS), 2_000))
 
 
 def test_every_character_of_a_sentence_has_a_token():

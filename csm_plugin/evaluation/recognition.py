@@ -1,17 +1,18 @@
 """Word error of speech, as an offline recogniser hears it."""
 
 import re
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
-import soxr
 
-from csm_plugin.training.errors import TrainingError
-from csm_plugin.training.synthesis import SAMPLE_RATE
+from csm_plugin.audio import resample
+from csm_plugin.evaluation.errors import EvaluationError
+from csm_plugin.settings import SAMPLE_RATE_HZ
 
-_RECOGNISER_RATE = 16_000
+_RECOGNISER_RATE_HZ = 16_000
 _SILENCE_S = 0.3  # the recogniser wants some before and after
 _SAME = {  # two ways of writing one word
     "okay": "ok",
@@ -26,23 +27,43 @@ _SAME = {  # two ways of writing one word
 }
 
 
+# The recogniser's library promises nothing about threads.
+_lock = threading.Lock()
+
+
 @cache
 def _recogniser() -> Any:
     try:
         from moonshine_voice import ModelArch, Transcriber, get_model_path
     except ImportError as error:
-        raise TrainingError(
-            "speech cannot be judged without the recogniser; install moonshine-voice==0.0.49 and run the stage again"
+        raise EvaluationError(
+            'speech cannot be judged without the recogniser; install it: pip install "csm-plugin[eval]"'
         ) from error
-    return Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
+    options = {"identify_speakers": "false", "return_audio_data": "false"}
+    return Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY, options=options)
+
+
+def load_recogniser() -> None:
+    """Load the recogniser now: Moonshine's tiny English model, which its package carries. Blocks; thread-safe.
+
+    Raises:
+        EvaluationError: it is not installed.
+    """
+    with _lock:
+        _recogniser()
 
 
 def hear(audio: np.ndarray) -> str:
-    """What the recogniser hears in audio [n] at 24 kHz, lower case, without punctuation."""
-    rest = np.zeros(int(_SILENCE_S * SAMPLE_RATE), np.float32)
+    """What the recogniser hears in audio [n] at 24 kHz, lower case, without punctuation. Blocks; thread-safe.
+
+    Raises:
+        EvaluationError: the recogniser is not installed.
+    """
+    rest = np.zeros(int(_SILENCE_S * SAMPLE_RATE_HZ), np.float32)
     padded = np.concatenate([rest, audio.astype(np.float32), rest])
-    heard = soxr.resample(padded, SAMPLE_RATE, _RECOGNISER_RATE, quality="HQ")
-    transcript = _recogniser().transcribe_without_streaming(heard.tolist(), _RECOGNISER_RATE)
+    samples = resample(padded, SAMPLE_RATE_HZ, _RECOGNISER_RATE_HZ).tolist()
+    with _lock:
+        transcript = _recogniser().transcribe_without_streaming(samples, _RECOGNISER_RATE_HZ)
     return plain(" ".join(line.text for line in transcript.lines))
 
 

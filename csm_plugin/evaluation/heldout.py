@@ -1,4 +1,7 @@
-"""A hundred commonplace sentences that are never trained on: what the checkpoint is judged by."""
+"""A hundred commonplace sentences that are never trained on: what a checkpoint is judged by.
+
+Some hold numbers in digits, so that the normaliser takes part.
+"""
 
 HELD_OUT: tuple[str, ...] = tuple(
     """The train to the coast leaves in ten minutes.
@@ -33,7 +36,7 @@ You should wear a warm coat because it is cold outside.
 I think we took the wrong road at the bridge.
 The store on the corner sells fresh flowers.
 How long have you been waiting for me?
-She speaks four languages and plays the violin.
+She speaks 4 languages and plays the violin.
 The water in the lake is clear and very cold.
 I need to buy some milk, eggs and cheese.
 He asked me to meet him at the station.
@@ -50,7 +53,7 @@ I cannot find my glasses anywhere.
 They are planning a trip to the mountains in July.
 The teacher explained the lesson once again.
 My phone is broken, so I could not call you.
-There were more than fifty people at the party.
+There were more than 50 people at the party.
 He always gets up early and goes for a run.
 The price of bread has gone up again.
 Which of these two shirts do you like better?
@@ -59,8 +62,8 @@ I will send you the pictures as soon as I get home.
 She laughed when she heard the story.
 The car made a funny sound and then it stopped.
 Do not forget to water the plants on Friday.
-His office is on the third floor, next to the stairs.
-I have a meeting with my boss at nine o'clock.
+His office is on the 3rd floor, next to the stairs.
+I have a meeting with my boss at 9 o'clock.
 The baby finally fell asleep in her arms.
 You can leave your bags here if you want.
 It was so dark that we could not see the road.
@@ -85,7 +88,7 @@ It is easier to learn a song than a poem.
 He told us a joke, and everybody laughed.
 The kettle is on the stove, and the tea is in the cupboard.
 She lost her keys somewhere between work and home.
-I had to wait in line for twenty minutes.
+I had to wait in line for 20 minutes.
 The wind blew my hat into the street.
 We are having some friends over for dinner tonight.
 What did you do with the rest of the cake?
@@ -94,7 +97,7 @@ He has a good job, but he does not like it.
 There is not enough room in the car for all of us.
 My favorite season is autumn because of the colors.
 The computer is slow, but it still works.
-I met her at a concert five years ago.
+I met her at a concert 5 years ago.
 The soup needs a little more salt.
 You have to change trains in the next city.
 The children were too excited to sleep.

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from csm_plugin.training.synthesis import SAMPLE_RATE
+from csm_plugin.settings import SAMPLE_RATE_HZ
 
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 400.0
 _WINDOW_S, _HOP_S = 0.05, 0.02
 _VOICED = 0.5  # normalised autocorrelation of a voiced frame
+_FEWEST_VOICED = 5  # frames
 _QUIET = 0.02  # root mean square below which there is no speech
 
 
@@ -16,8 +17,8 @@ def pitch_hz(audio: np.ndarray) -> np.ndarray:
     The highest normalised autocorrelation of a 50 ms window; among near-equal peaks the shortest lag, so that an
     octave below is not taken.
     """
-    size, hop = int(_WINDOW_S * SAMPLE_RATE), int(_HOP_S * SAMPLE_RATE)
-    shortest, longest = int(SAMPLE_RATE / _HIGHEST_HZ), int(SAMPLE_RATE / _LOWEST_HZ)
+    size, hop = int(_WINDOW_S * SAMPLE_RATE_HZ), int(_HOP_S * SAMPLE_RATE_HZ)
+    shortest, longest = int(SAMPLE_RATE_HZ / _HIGHEST_HZ), int(SAMPLE_RATE_HZ / _LOWEST_HZ)
     span = size + longest
     if len(audio) < span:
         return np.zeros(0)
@@ -34,7 +35,7 @@ def pitch_hz(audio: np.ndarray) -> np.ndarray:
     good = peaks & (similarity[:, 1:-1] >= 0.9 * best[:, None])
     lag = good.argmax(axis=1) + 1
     loud = np.sqrt(window_energy[:, 0] / size) > _QUIET
-    return np.where((best > _VOICED) & loud & good.any(axis=1), SAMPLE_RATE / lag, 0.0)
+    return np.where((best > _VOICED) & loud & good.any(axis=1), SAMPLE_RATE_HZ / lag, 0.0)
 
 
 def agreement(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
@@ -55,3 +56,10 @@ def agreement(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     a, b = first[voiced], second[voiced]
     correlation = float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else float("nan")
     return correlation, float(np.median(a) / np.median(b))
+
+
+def median_pitch_hz(audio: np.ndarray) -> float | None:
+    """The median pitch of audio [n] at 24 kHz; None where less than 0.1 s of it is voiced."""
+    found = pitch_hz(audio)
+    voiced = found[found > 0]
+    return float(np.median(voiced)) if len(voiced) >= _FEWEST_VOICED else None

@@ -1,0 +1,66 @@
+"""`csm serve`: the engine over HTTP and WebSocket."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+from rich.console import Console
+
+from csm_plugin.errors import SettingsError
+
+LOG_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message} {extra}"
+OPTIONS = ("model", "device", "host", "port")
+
+
+def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Add `serve` to `csm`'s subcommands."""
+    parser = commands.add_parser(
+        "serve",
+        parents=[shared],
+        help="serve the engine over HTTP and WebSocket",
+        description="Serve the engine: OpenAI's speech endpoint, conversations over a WebSocket, health and metrics. "
+        "Keys come from CSM_API_KEYS. Every setting of docs/server.md can be given as --set NAME=VALUE, as CSM_NAME "
+        "in the environment, or in a YAML file.",
+    )
+    parser.add_argument("--model", help="bundled name, folder, or Hugging Face id (default: $CSM_MODEL, else csm-tiny)")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, … (default: auto)")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 8000)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting")
+    parser.add_argument("--print-config", action="store_true", help="print the settings as YAML, and end")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Serve until told to end; return 0, or 1 if the engine could not be kept.
+
+    Raises:
+        SettingsError: the extra is not installed, a setting is wrong, or the address cannot be listened on.
+    """
+    try:
+        from csm_plugin.server.serving import serve
+        from csm_plugin.server.settings import print_settings, read_settings
+    except ImportError as error:
+        raise SettingsError(f'{error.name} is missing; install it with pip install "csm-plugin[server]"') from None
+    given = {name: getattr(options, name) for name in OPTIONS} | dict(map(_setting, options.set))
+    settings = read_settings(options.config, **given)
+    if options.print_config:
+        sys.stdout.write(print_settings(settings))
+        return 0
+    logger.remove()
+    level = "DEBUG" if options.debug else settings.log_level
+    logger.add(sys.stderr, level=level, format=LOG_FORMAT, backtrace=False, diagnose=False)
+    return serve(settings)
+
+
+def _setting(argument: str) -> tuple[str, str]:
+    name, given, value = argument.partition("=")
+    if not given or name == "api_keys":
+        wrong = "keys would be seen by everyone on this machine; set CSM_API_KEYS" if given else "write NAME=VALUE"
+        raise SettingsError(f"--set {name}: {wrong}")
+    return name, value

@@ -1,0 +1,42 @@
+"""What the recogniser hears, and how words are counted."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from csm_plugin.errors import CSMError
+from csm_plugin.evaluation import recognition
+from csm_plugin.evaluation.recognition import errors, hear, plain, word_error
+from tests.evaluation.conftest import Say
+
+
+def test_numbers_are_compared_as_words() -> None:
+    assert (
+        plain("It's 7:30, and 1,250 people came.") == "it's seven thirty and one thousand two hundred fifty people came"
+    )
+
+
+def test_substituted_missing_and_added_words_are_errors() -> None:
+    assert errors("a b c d", "a x c") == (2, 4)
+    assert errors("a b", "a b c") == (1, 2)
+
+
+def test_the_recogniser_understands_the_source(say: Say) -> None:
+    texts = ["We had soup and bread for lunch today.", "What time does the library close on Saturday?"]
+
+    assert word_error(texts, [say(text, "robert") for text in texts]) < 0.2
+
+
+def test_nothing_is_heard_in_silence_or_in_no_sound_at_all() -> None:
+    assert hear(np.zeros(24_000, np.float32)) == hear(np.zeros(0, np.float32)) == ""
+
+
+def test_without_the_recogniser_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "moonshine_voice", None)
+    monkeypatch.setattr(recognition, "_recogniser", recognition._recogniser.__wrapped__)
+
+    with pytest.raises(CSMError, match=r'pip install "csm-plugin\[eval\]"'):
+        hear(np.zeros(2_400, np.float32))
