@@ -1,0 +1,262 @@
+"""Keeps a CSM conversation to what was said and heard in an `AgentSession`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import AgentSession, ConversationItemAddedEvent, UserStateChangedEvent
+from livekit.agents.llm import ChatMessage
+from livekit.agents.voice import SpeechHandle, agent_activity, io
+
+from csm_plugin.errors import CSMError, EngineClosedError, SettingsError
+from csm_plugin.livekit.hearing import HeardTurn, Hearing, Tap, last_words
+from csm_plugin.livekit.log import logger
+from csm_plugin.livekit.options import TTSOptions, check_speaker
+from csm_plugin.livekit.takes import Take, heard_frames
+from csm_plugin.settings import FRAME_S
+
+if TYPE_CHECKING:
+    from csm_plugin.conversation import Segment
+    from csm_plugin.livekit.backends import Talk
+
+OpenTalk = Callable[[TTSOptions], Awaitable["Talk"]]
+_current_speech: Any = getattr(agent_activity, "_SpeechHandleContextVar", None)
+
+
+def current_speech() -> SpeechHandle | None:
+    """The session's speech on whose behalf the running task works; None outside a session."""
+    return None if _current_speech is None else _current_speech.get(None)
+
+
+class Context:
+    """One conversation for all that a session's TTS speaks, and for what the user says. Made by `TTS.attach`.
+
+    A reply is spoken in the conversation, and stays in it as far as it was heard: that is known when the session adds
+    the reply to its history. What never gets there (a pre-emptive reply that is discarded, a failed attempt, a
+    fallback's probe) leaves nothing. So one reply is spoken at a time: the next one's speech is made once the fate of
+    the one before is known, and once the user's turn that it answers is part of the conversation.
+
+    For the session's event loop. It closes itself when the session does.
+
+    Args:
+        session: what it follows.
+        open_talk: opens the conversation, when it is first needed.
+        is_speaking: whether the TTS, rather than a fallback, is the one that the session last spoke with.
+        options: how the TTS speaks when the conversation is opened before anything is spoken.
+        listen: whether what the user says becomes context.
+        user_speaker: the number under which the user's speech is kept.
+
+    Raises:
+        RuntimeError: this version of livekit-agents does not tell which speech a stream belongs to.
+        SettingsError: `user_speaker` is out of range, or the TTS's own.
+    """
+
+    def __init__(
+        self,
+        session: AgentSession[Any],
+        open_talk: OpenTalk,
+        *,
+        is_speaking: Callable[[], bool],
+        options: TTSOptions,
+        listen: bool = True,
+        user_speaker: int | None = None,
+    ) -> None:
+        if _current_speech is None:
+            raise RuntimeError("this version of livekit-agents is not supported; install livekit-agents 1.8")
+        self._user_speaker = int(options.speaker == 0) if user_speaker is None else user_speaker
+        check_speaker("user_speaker", self._user_speaker)
+        if self._user_speaker == options.speaker:
+            raise SettingsError(f"speaker and user_speaker are both {options.speaker}; give the user another number")
+        self._session = session
+        self._open_talk = open_talk
+        self._is_speaking = is_speaking
+        self._options = options
+        self._talk: asyncio.Task[Talk] | None = None
+        self._takes: list[Take] = []  # of one speech, in the order in which they were spoken; their fate is not known
+        self._played_s: list[float] = []  # where playing stopped, by take
+        self._changed = asyncio.Event()
+        self._hearing = Hearing() if listen else None
+        self._listening: set[asyncio.Task[None]] = set()
+        self._output: io.AudioOutput | None = None
+        self.closed = False
+        session.on("conversation_item_added", self._on_item)
+        session.on("agent_state_changed", self._watch)
+        session.on("user_state_changed", self._on_user_state)
+        session.on("close", self._on_close)
+        self._watch()
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What the conversation holds, oldest first; a reply that is being spoken is among it."""
+        talk = self._opened
+        return () if talk is None else talk.segments
+
+    async def begin(self, speech: SpeechHandle, options: TTSOptions) -> Take:
+        """Open a take, as soon as it is its turn.
+
+        Raises:
+            CSMError: the engine cannot be reached, or the voice is not known.
+            EngineClosedError: the session ended meanwhile.
+        """
+        while True:
+            if self.closed:
+                raise EngineClosedError("the session's conversation has ended")
+            if not self._may_speak(speech):
+                await self._changed.wait()
+            elif self._listening:
+                await asyncio.wait(self._listening)
+            else:
+                talk = await self._conversation(options)
+                if self._may_speak(speech) and not self._listening:
+                    break
+        if options != self._options:
+            talk.configure(voice=options.voice, speaker=options.speaker, sampling=options.sampling)
+            self._options = options
+        take = Take(talk, speech=speech, normalize=options.normalize)
+        self._takes.append(take)
+        speech.add_done_callback(self._on_speech_done)
+        return take
+
+    def close(self) -> None:
+        """Stop following the session, and end the conversation. Never blocks."""
+        if self.closed:
+            return
+        self.closed = True
+        self._session.off("conversation_item_added", self._on_item)
+        self._session.off("agent_state_changed", self._watch)
+        self._session.off("user_state_changed", self._on_user_state)
+        self._session.off("close", self._on_close)
+        if self._output is not None:
+            self._output.off("playback_finished", self._on_playback_finished)
+        for task in self._listening:
+            task.cancel()
+        if self._talk is not None:
+            self._talk.add_done_callback(_close_talk)
+            self._talk.cancel()
+        self._notify()
+
+    @property
+    def _opened(self) -> Talk | None:
+        if self._talk is None or not self._talk.done() or _failed(self._talk):
+            return None
+        return self._talk.result()
+
+    def _may_speak(self, speech: SpeechHandle) -> bool:
+        """Whether a speech is confirmed, and nothing of another one is under way."""
+        return speech.scheduled and all(take.speech is speech for take in self._takes)
+
+    async def _conversation(self, options: TTSOptions) -> Talk:
+        if self._talk is None or _failed(self._talk):
+            self._options = options
+            self._talk = asyncio.create_task(_await(self._open_talk(options)), name="csm-open-conversation")
+            self._talk.add_done_callback(_failed)
+        return await asyncio.shield(self._talk)
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if isinstance(item, ChatMessage) and item.role == "assistant":
+            takes = [take for take in self._takes if take.speech is current_speech()]
+            if takes:
+                self._commit(item)
+        elif isinstance(item, ChatMessage) and item.role == "user":
+            self._take_user_turn(item.text_content or "")
+        self._notify()
+
+    def _commit(self, item: ChatMessage) -> None:
+        """Keep what was heard of the reply that the session recorded."""
+        if not self._is_speaking():
+            self._settle(0)
+        elif item.interrupted:
+            self._settle(heard_frames(self._takes, self._played_s, item.text_content or ""))
+        else:
+            self._settle(None)
+
+    def _on_speech_done(self, speech: SpeechHandle) -> None:
+        """What is left of a speech when it is over was not recorded: nobody heard it."""
+        if any(take.speech is speech for take in self._takes):
+            self._settle(0)
+        self._notify()
+
+    def _settle(self, frames: int | None) -> None:
+        """Keep so many frames of what was spoken last, None for all of them; the conversation is free for the next."""
+        if self._opened is not None:
+            self._opened.interrupt(heard_s=None if frames is None else frames * FRAME_S)
+        self._takes.clear()
+        self._played_s.clear()
+
+    def _take_user_turn(self, text: str) -> None:
+        turn = None if self._hearing is None else self._hearing.take()
+        if turn is not None:
+            task = asyncio.create_task(self._listen(text, turn), name="csm-listen")
+            self._listening.add(task)
+            task.add_done_callback(self._on_listened)
+
+    async def _listen(self, text: str, turn: HeardTurn) -> None:
+        """Hand the user's turn to the conversation, which encodes it while the LLM thinks."""
+        try:
+            talk = await self._conversation(self._options)
+            words = last_words(text, turn.share)
+            # Resampling leaves the loop alone.
+            await asyncio.to_thread(talk.listen, words, turn.pcm, turn.sample_rate, self._user_speaker)
+        except (CSMError, OSError) as error:
+            logger.warning("the user's turn is left out of the context: %s", type(error).__name__)
+
+    def _on_listened(self, task: asyncio.Task[None]) -> None:
+        self._listening.discard(task)
+        self._notify()
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if self._hearing is not None:
+            if event.new_state == "speaking":
+                self._hearing.begin(event.created_at)
+            elif event.old_state == "speaking":
+                self._hearing.end(event.created_at)
+        self._notify()
+
+    def _on_playback_finished(self, event: io.PlaybackFinishedEvent) -> None:
+        if self._takes:
+            self._played_s.append(event.playback_position)
+
+    def _watch(self, _event: object = None) -> None:
+        """Follow the session's input and output, which may be set and changed at any time."""
+        output = self._session.output.audio
+        if output is not self._output:
+            if self._output is not None:
+                self._output.off("playback_finished", self._on_playback_finished)
+            if output is not None:
+                output.on("playback_finished", self._on_playback_finished)
+            self._output = output
+        source = self._session.input.audio
+        if self._hearing is not None and source is not None and not self._is_tapped(source):
+            self._session.input.audio = Tap(source, self._hearing.push)
+        self._notify()
+
+    def _is_tapped(self, source: io.AudioInput | None) -> bool:
+        while source is not None:
+            if isinstance(source, Tap):
+                return True
+            source = source.source
+        return False
+
+    def _on_close(self, _event: object) -> None:
+        self.close()
+
+    def _notify(self) -> None:
+        """Let whoever waits look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+async def _await(talk: Awaitable[Talk]) -> Talk:
+    return await talk
+
+
+def _failed(opening: asyncio.Task[Talk]) -> bool:
+    return opening.done() and (opening.cancelled() or opening.exception() is not None)
+
+
+def _close_talk(opening: asyncio.Task[Talk]) -> None:
+    if not _failed(opening):
+        opening.result().close()

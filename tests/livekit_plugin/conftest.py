@@ -1,0 +1,25 @@
+"""Tests run in virtual time, but for modules that say `REAL_TIME = True`: those with a session or processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import pytest
+
+from csm_plugin.livekit.testing import no_leaked_tasks
+from tests.pipecat.virtual_time import VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    real = getattr(getattr(item, "module", None), "REAL_TIME", False)
+    return {"real": asyncio.new_event_loop} if real else {"virtual": VirtualTimeLoop}
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Fail if the test leaves tasks behind."""
+    async with no_leaked_tasks():
+        yield
