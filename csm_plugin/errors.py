@@ -13,6 +13,7 @@ CSMError
 ├── ContextFullError             the text does not fit into the model's context
 ├── EngineBusyError              no free row and the queue is full; `retry_after_s`
 ├── EngineClosedError            the engine, or the conversation, was closed
+├── EngineUnreachableError       the server that the engine runs in cannot be reached
 ├── ReaderStalledError           nobody took the sound while others waited for the row
 └── GenerationError              the model failed while speaking; `__cause__` tells
 
@@ -81,6 +82,10 @@ class EngineBusyError(CSMError):
 
 class EngineClosedError(CSMError):
     """The engine, or this conversation, was closed."""
+
+
+class EngineUnreachableError(CSMError):
+    """The server that the engine runs in cannot be reached, or went away and none took over in time."""
 
 
 class ReaderStalledError(CSMError):

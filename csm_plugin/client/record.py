@@ -1,0 +1,337 @@
+"""What a client keeps of a conversation that a server has: enough to go on anywhere."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from loguru import logger
+
+from csm_plugin.client import messages as m
+from csm_plugin.client.faults import error_of, is_busy, passes
+from csm_plugin.client.jobs import Spoken, Turned
+from csm_plugin.client.ledger import NO_TOKENS, Numbered, RemoteLedger
+from csm_plugin.client.wire import Kind, Packet, pack_codes, split, unpack_codes, unpack_samples
+from csm_plugin.conversation import Entry, Segment, VoicePrompt
+from csm_plugin.errors import CSMError, EngineClosedError
+from csm_plugin.settings import Sampling
+
+WINDOW_FRAMES = 12
+"""About a second that the server may send ahead of what was taken."""
+
+ACK_FRAMES = 4
+"""The server is told what was taken after so many frames."""
+
+UPLOAD_BYTES = 32_768
+Voice = str | VoicePrompt | None
+Post = Callable[[m.ClientMessage | Packet], None]
+
+
+class Record:
+    """The state of one remote conversation. Safe from any thread; its lock is held for moments only.
+
+    Args:
+        codebooks: codes a frame.
+        post: sends something to the server; called in order, with the lock held, and never blocks.
+    """
+
+    def __init__(self, codebooks: int, post: Post, voice: Voice, speaker: int, sampling: Sampling) -> None:
+        self.lock = threading.RLock()
+        self.voice = voice
+        self.speaker = speaker
+        self.sampling = sampling
+        self.wire: int | None = None
+        """Its number on the socket, while a server has it."""
+        self.lost_s: float | None = None
+        """Since when no server has it, on the monotonic clock."""
+        self.closed = False
+        self._fault: CSMError | None = None
+        self._codebooks = codebooks
+        self._post = post
+        self._ledger = RemoteLedger(codebooks)
+        self._numbers = itertools.count(1)
+        self._queue: dict[int, Spoken | Turned] = {}  # what the server has not finished, in order
+        self._unread: dict[int, Spoken] = {}  # what was ordered and not all taken
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What the context holds."""
+        with self.lock:
+            return self._ledger.segments
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._queue)
+
+    def speak(self, text: str, sampling: Sampling) -> Spoken:
+        """Order an utterance.
+
+        Raises:
+            EngineClosedError: the conversation is closed.
+            CSMError: what the server did not like before.
+        """
+        with self.lock:
+            self._check()
+            entry = Entry(self.speaker, text, NO_TOKENS)
+            spoken = Spoken(next(self._numbers), text, sampling, entry, time.monotonic())
+            self._queue[spoken.number] = self._unread[spoken.number] = spoken
+            self._order(spoken)
+            return spoken
+
+    def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int, speaker: int) -> Turned:
+        """Order the other side's turn to be taken in.
+
+        Raises:
+            As for `speak`.
+        """
+        with self.lock:
+            self._check()
+            turned = Turned(next(self._numbers), text, pcm, sample_rate, speaker, time.monotonic())
+            self._queue[turned.number] = turned
+            self._order(turned)
+            return turned
+
+    def configure(self, voice: Voice, speaker: int, sampling: Sampling) -> None:
+        """Change how it speaks.
+
+        Raises:
+            As for `speak`.
+        """
+        with self.lock:
+            self._check()
+            new_voice = voice is not self.voice and voice != self.voice
+            self.voice, self.speaker, self.sampling = voice, speaker, sampling
+            self._configure(new_voice=new_voice)
+
+    def interrupt(self, heard_s: float | None) -> None:
+        """Stop speaking, and keep what was heard of the current turn."""
+        with self.lock:
+            for spoken in self._unread.values():
+                self._acknowledge(spoken)
+                self._ledger.drop_unheard(spoken)
+                self._queue.pop(spoken.number, None)
+            self._unread.clear()
+            self._ledger.cut_turn(heard_s)
+            if self.wire is not None:
+                self._post(m.Interrupt(conversation=self.wire, heard_s=heard_s))
+
+    def cancel(self, spoken: Spoken) -> None:
+        """Cancel an utterance, and keep what was taken of it."""
+        with self.lock:
+            if self._unread.pop(spoken.number, None) is None:
+                return
+            self._queue.pop(spoken.number, None)
+            if spoken.buffer.exhausted:
+                return
+            self._acknowledge(spoken)
+            self._ledger.drop_unheard(spoken)
+            if self.wire is not None:
+                self._post(m.Cancel(conversation=self.wire, number=spoken.number))
+
+    def note_taken(self, spoken: Spoken) -> None:
+        """Tell the server how much of an utterance was taken, now and then."""
+        with self.lock:
+            self._note(spoken)
+
+    def close(self) -> None:
+        """End it; what is being said is cancelled."""
+        with self.lock:
+            if not self.closed:
+                self.closed = True
+                for spoken in self._unread.values():
+                    self._ledger.drop_unheard(spoken)
+                self.fail(EngineClosedError("the conversation was closed"))
+                if self.wire is not None:
+                    self._post(m.Close(conversation=self.wire))
+                self.wire = None
+
+    def fail(self, error: CSMError, ordered_before_s: float = float("inf")) -> None:
+        """Give up what was ordered before a moment; what arrived of it stays."""
+        with self.lock:
+            for job in [job for job in self._queue.values() if job.ordered_s <= ordered_before_s]:
+                del self._queue[job.number]
+                if isinstance(job, Turned):
+                    job.done.set_exception(error)
+                elif not job.buffer.done:
+                    self._ledger.settle(job, "error")
+                    job.buffer.finish("error", error)
+
+    def lose(self) -> None:
+        """Note that no server has it."""
+        with self.lock:
+            self.wire = None
+            self.lost_s = self.lost_s or time.monotonic()
+
+    def settle_in(self) -> None:
+        """Note that a server has opened it."""
+        self.lost_s = None
+
+    def open(self, wire: int) -> None:
+        """Open it on a server under a new number: say what was said, and order again what is under way."""
+        with self.lock:
+            if self.closed:
+                return
+            self.wire = wire
+            self._post(
+                m.Open(
+                    conversation=wire,
+                    voice=self.voice if isinstance(self.voice, str) else None,
+                    speaker=self.speaker,
+                    sampling=m.SamplingFields.of(self.sampling),
+                    window=WINDOW_FRAMES,
+                    ledger=True,
+                    gone_frames=self._ledger.gone_frames,
+                )
+            )
+            if isinstance(self.voice, VoicePrompt):
+                self._configure(new_voice=True)
+            for segment in self._ledger.numbered:
+                if segment.number not in self._queue:
+                    self._recall(wire, segment)
+            for job in self._queue.values():
+                job.order_again()
+                self._order(job)
+
+    def take_packet(self, packet: Packet) -> None:
+        """Take in sound or codes."""
+        with self.lock:
+            job = self._queue.get(packet.number)
+            if job is None:
+                return
+            if packet.kind is not Kind.SOUND:
+                codes = unpack_codes(packet.payload, self._codebooks)
+                if packet.kind is Kind.LEAD and isinstance(job, Spoken):
+                    job.take_lead(codes)
+                else:
+                    job.take_codes(codes)
+            elif isinstance(job, Spoken):
+                self._ledger.begin(job)
+                pcm = unpack_samples(packet.payload).astype(np.float32) / np.float32(32_767)
+                if not job.take_sound(pcm):
+                    logger.warning("a server goes on with another rendition of an utterance", number=job.number)
+                self._note(job)
+
+    def take(self, message: m.Began | m.Words | m.Ended | m.Heard | m.Context | m.Failed) -> bool:
+        """Take in a message.
+
+        Returns:
+            whether the server cannot go on with the conversation, which must be opened again.
+        """
+        with self.lock:
+            match message:
+                case m.Failed():
+                    self._fault = error_of(message.error)
+                case m.Context():
+                    self._ledger.follow(message.segments, self._queue)
+                case m.Heard() if isinstance(turned := self._queue.get(message.number), Turned):
+                    return self._end_turn(turned, message)
+                case m.Began() | m.Words() | m.Ended() if isinstance(job := self._queue.get(message.number), Spoken):
+                    return self._hear_of(job, message)
+        return False
+
+    def _hear_of(self, spoken: Spoken, message: m.Began | m.Words | m.Ended) -> bool:
+        if isinstance(message, m.Began):
+            self._ledger.begin(spoken)
+        elif isinstance(message, m.Words):
+            spoken.take_words([word.word() for word in message.words])
+        elif passes(message.error) or (spoken.entry.frames and is_busy(message.error)):
+            return True
+        else:
+            del self._queue[spoken.number]
+            late = spoken.late_words()
+            self._ledger.settle(spoken, message.reason)
+            error = None if message.error is None else error_of(message.error)
+            spoken.buffer.finish(message.reason, error, late)
+            self._note(spoken)
+        return False
+
+    def _end_turn(self, turned: Turned, message: m.Heard) -> bool:
+        if passes(message.error):
+            return True
+        del self._queue[turned.number]
+        if message.error is not None:
+            turned.done.set_exception(error_of(message.error))
+        else:
+            self._ledger.add_turn(turned, message.text)
+            turned.done.set_result(None)
+        return False
+
+    def _check(self) -> None:
+        if self.closed:
+            raise EngineClosedError("the conversation is closed; open a new one with engine.conversation()")
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+
+    def _note(self, spoken: Spoken) -> None:
+        if spoken.buffer.exhausted:
+            self._unread.pop(spoken.number, None)
+            self._acknowledge(spoken)
+        elif min(spoken.buffer.taken, spoken.arrived) - spoken.told >= ACK_FRAMES:
+            self._acknowledge(spoken)
+
+    def _acknowledge(self, spoken: Spoken) -> None:
+        """Tell the server how much of what it sent was taken, by the reader, or before it sent it again."""
+        taken = min(spoken.buffer.taken, spoken.arrived)
+        if self.wire is not None and taken > spoken.told:
+            spoken.told = taken
+            self._post(m.Taken(conversation=self.wire, number=spoken.number, frames=taken))
+
+    def _order(self, job: Spoken | Turned) -> None:
+        """Send an order to the server, if one has the conversation."""
+        wire = self.wire
+        if wire is None:
+            return
+        if isinstance(job, Spoken):
+            sampling = m.SamplingFields.of(job.sampling)
+            order = m.Speak(conversation=wire, number=job.number, text=job.text, sampling=sampling, normalize=False)
+            self._post(order)
+            return
+        self._upload(wire, Kind.SOUND, job.number, job.pcm.tobytes())
+        encoding = "s16" if job.pcm.dtype == np.int16 else "f32"
+        self._post(
+            m.Listen(
+                conversation=wire, number=job.number, text=job.text, sample_rate=job.sample_rate, speaker=job.speaker,
+                encoding=encoding,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
+
+    def _configure(self, *, new_voice: bool) -> None:
+        if self.wire is None:
+            return
+        changes: dict[str, Any] = {"speaker": self.speaker, "sampling": m.SamplingFields.of(self.sampling)}
+        if new_voice:
+            changes["voice"] = self.voice
+        if new_voice and isinstance(self.voice, VoicePrompt):
+            number = next(self._numbers)
+            self._upload(self.wire, Kind.SOUND, number, self.voice.pcm.astype("<f4").tobytes())
+            changes["voice"] = m.UploadedVoice(name=self.voice.name, text=self.voice.text, number=number)
+        self._post(m.Configure(conversation=self.wire, **changes))
+
+    def _recall(self, wire: int, segment: Numbered) -> None:
+        entry, number = segment.entry, segment.number
+        codes = np.array(entry.frames, np.int32).reshape(-1, self._codebooks)
+        unread = self._unread.get(number)
+        self._upload(wire, Kind.CODES, number, pack_codes(codes))
+        self._post(
+            m.Recall(
+                conversation=wire,
+                number=number,
+                speaker=entry.speaker,
+                text=entry.text,
+                lead=entry.lead,
+                words=[m.WordTime.of(word) for word in entry.words],
+                current=segment.current,
+                taken=None if unread is None else unread.buffer.taken,
+            )
+        )
+
+    def _upload(self, wire: int, kind: Kind, number: int, payload: bytes) -> None:
+        for part in split(payload, UPLOAD_BYTES):
+            self._post(Packet(kind, wire, number, 0, 0, part))

@@ -1,0 +1,92 @@
+"""The app: every group of routes is a module with a `router(service)`; this puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+import csm_plugin
+from csm_plugin.server import health, models, speech, stream, voices
+from csm_plugin.server.access_log import AccessLog
+from csm_plugin.server.errors import handle_errors
+from csm_plugin.server.gate import Gate
+from csm_plugin.server.keeper import EngineKeeper
+from csm_plugin.server.limits import BodyLimit
+from csm_plugin.server.metrics import Metrics
+from csm_plugin.server.service import Service
+from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.voice_shelf import VoiceShelf
+
+if TYPE_CHECKING:
+    from csm_plugin.engine import Engine
+
+ROUTERS = (health.router, models.router, voices.router, speech.router, stream.router)
+
+
+def create_app(
+    settings: ServerSettings, load: Callable[[], Engine] | None = None, failed: Callable[[], None] = lambda: None
+) -> FastAPI:
+    """Make the server's app. The engine loads in the background once it starts; until then it is not ready.
+
+    Args:
+        load: loads the engine, in a thread; by default as the settings say.
+        failed: called once when there will be no engine any more.
+
+    Returns:
+        the app; its `state.service` is what the routes share.
+    """
+    keeper = EngineKeeper(
+        load or (lambda: load_engine(settings)), hang_s=settings.hang_s, max_restarts=settings.max_restarts,
+        failed=failed,
+    )  # fmt: skip
+    shelf = VoiceShelf(settings.voices, default=settings.default_voice, most=settings.max_voices)
+    service = Service(settings, keeper, shelf, Metrics(keeper))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        keeper.start()
+        try:
+            yield
+        finally:
+            await keeper.close()
+
+    app = FastAPI(
+        title="csm-plugin", version=csm_plugin.__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        redirect_slashes=False,
+        description="Conversational speech on Sesame's CSM. The WebSocket `/v1/stream` is described by "
+        "`/v1/stream/schema.json`.",
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )  # fmt: skip
+    app.state.service = service
+    handle_errors(app)
+    for router in ROUTERS:
+        app.include_router(router(service))
+    app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=list(settings.allowed_origins), allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"], expose_headers=["Retry-After"],
+    )  # fmt: skip
+    app.add_middleware(AccessLog, metrics=service.metrics)
+    return app
+
+
+def load_engine(settings: ServerSettings) -> Engine:
+    """Load the engine that the settings describe. Blocks.
+
+    Raises:
+        CSMError: it cannot be loaded.
+    """
+    from csm_plugin.engine import Engine
+
+    return Engine.load(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        max_conversations=settings.max_conversations,
+        max_queue=settings.max_queue,
+    )

@@ -1,0 +1,89 @@
+"""Connections with limits: small heads in little time, and little sound on its way to a slow reader."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from csm_plugin.server.settings import ServerSettings
+
+WRITE_BYTES = 16_384
+"""What may wait to be written to a connection; a third of a second of PCM."""
+
+SOCKET_BYTES = 32_768
+"""The same in the system's own buffer, which doubles it."""
+
+
+def protocol(settings: ServerSettings) -> type[H11Protocol]:
+    """Make the class of connections, as uvicorn takes it."""
+
+    class Connection(H11Protocol):
+        """A connection that is closed if the head of its first request takes too long."""
+
+        _patience: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            transport.set_write_buffer_limits(high=WRITE_BYTES)
+            self._patience = self.loop.call_later(settings.start_s, transport.close)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._be_patient()
+            super().connection_lost(exc)
+
+        def handle_events(self) -> None:
+            super().handle_events()
+            if self.headers is not None:
+                self._be_patient()
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            self._be_patient()
+            super().handle_websocket_upgrade(event)
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer a request that is none, in the shape that all errors have."""
+            error = sys.exc_info()[1]
+            status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+            self.transport.write(_response(HTTPStatus(status)))
+            self.transport.close()
+
+        def _be_patient(self) -> None:
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
+
+    return Connection
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """Open the socket to listen on; its connections have small buffers.
+
+    Raises:
+        OSError: the address or port cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+        listening.bind((settings.host.strip("[]"), settings.port))
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _response(status: HTTPStatus) -> bytes:
+    told = "the head of the request is too large" if status == 431 else "this is no valid HTTP request"
+    error: dict[str, Any] = {"message": told, "type": "invalid_request_error", "param": None, "code": "bad_request"}
+    body = json.dumps({"error": error}).encode()
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

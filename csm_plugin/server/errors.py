@@ -1,0 +1,154 @@
+"""Errors as clients see them: OpenAI's shape, and which status each of ours has.
+
+No error tells what was to be spoken, nor a key: messages of ours never hold them, and of a request that cannot be
+understood only the place and the rule are told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from csm_plugin.errors import (
+    ContextFullError,
+    CSMError,
+    EngineBusyError,
+    EngineClosedError,
+    InputError,
+    ReaderStalledError,
+    TextError,
+    VoiceError,
+)
+
+MAX_NAME = 64
+
+
+class Unavailable(CSMError):
+    """The server cannot speak just now.
+
+    Args:
+        code: "loading", "restarting", "draining" or "out_of_memory".
+        retry_after_s: seconds after which to ask again.
+    """
+
+    def __init__(self, message: str, code: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class Refusal(CSMError):
+    """A request that is refused as it stands.
+
+    Args:
+        param: the name of what is wrong in it.
+    """
+
+    def __init__(self, message: str, *, status: int, code: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """The body of every response that is an error."""
+
+    error: ErrorDetail
+
+
+STATUSES: tuple[tuple[type[CSMError], int, str, str], ...] = (
+    (TextError, 422, "invalid_request_error", "bad_text"),
+    (VoiceError, 422, "invalid_request_error", "bad_voice"),
+    (InputError, 422, "invalid_request_error", "bad_input"),
+    (ContextFullError, 422, "invalid_request_error", "context_full"),
+    (EngineBusyError, 429, "rate_limit_error", "engine_busy"),
+    (EngineClosedError, 503, "server_error", "engine_closed"),
+    (ReaderStalledError, 408, "server_error", "reader_stalled"),
+    (CSMError, 500, "server_error", "generation_failed"),
+)
+"""Status, type and code of each error; the first that fits counts."""
+
+
+def code_of(error: CSMError) -> str:
+    """Return the code that tells clients what kind of error it is."""
+    if isinstance(error, Unavailable | Refusal):
+        return error.code
+    return next(code for kind, _, _, code in STATUSES if isinstance(error, kind))
+
+
+def retry_after_of(error: CSMError) -> float | None:
+    """Return the seconds after which a client may try again, if that helps."""
+    if isinstance(error, EngineClosedError):
+        return 1.0
+    return error.retry_after_s if isinstance(error, EngineBusyError | Unavailable) else None
+
+
+def error_response(error: CSMError) -> JSONResponse:
+    """Return the response for an error of ours."""
+    if isinstance(error, Refusal):
+        return respond(error.status, str(error), "invalid_request_error", error.code, error.param)
+    if isinstance(error, Unavailable):
+        return respond(503, str(error), "server_error", error.code, headers=_retry(error.retry_after_s))
+    status, kind = next((status, kind) for of, status, kind, _ in STATUSES if isinstance(error, of))
+    return respond(status, str(error), kind, code_of(error), headers=_retry(retry_after_of(error)))
+
+
+def respond(
+    status: int,
+    message: str,
+    kind: str,
+    code: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return a response in OpenAI's shape."""
+    body = ErrorBody(error=ErrorDetail(message=message, type=kind, param=param, code=code))
+    return JSONResponse(body.model_dump(), status_code=status, headers=None if headers is None else dict(headers))
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Give every error of an app that shape."""
+
+    @app.exception_handler(CSMError)
+    async def ours(request: Request, error: CSMError) -> JSONResponse:
+        return error_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        param = name_of(first["loc"])
+        return respond(422, f"{param}: {first['msg']}", "invalid_request_error", first["type"], param)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return respond(error.status_code, str(error.detail), "invalid_request_error", headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        return respond(500, f"the server failed ({type(error).__name__})", "server_error", "internal_error")
+
+
+def name_of(place: tuple[Any, ...]) -> str:
+    """Name the place of an error in a request; long names, which a client made up, are cut."""
+    return ".".join(str(part)[:MAX_NAME] for part in place if part != "body") or "body"
+
+
+def _retry(seconds: float | None) -> dict[str, str] | None:
+    return None if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}

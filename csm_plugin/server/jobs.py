@@ -1,0 +1,48 @@
+"""What a conversation on a socket has under way, in the order in which its client asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from csm_plugin.errors import CSMError
+from csm_plugin.server.inside import Key
+
+if TYPE_CHECKING:
+    from csm_plugin.engine import Turn, Utterance
+
+
+@dataclass(slots=True)
+class Speech:
+    """A piece that was handed to the engine, or that it refused.
+
+    Args:
+        stopped: whether the client wants no more of it.
+    """
+
+    key: Key
+    utterance: Utterance | CSMError
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A turn of the other side that was handed to the engine, or that it refused."""
+
+    key: Key
+    turn: Turn | CSMError
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """All pieces of a number were handed over."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something changed the context."""
+
+
+Job = Speech | Turned | Complete | Report

@@ -1,0 +1,48 @@
+"""How large a request may be, held while it is read."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from csm_plugin.server.errors import respond
+from csm_plugin.server.settings import ServerSettings
+
+UPLOADS = "/v1/voices"
+FORM_BYTES = 65_536
+"""What an upload may have besides its file."""
+
+
+class BodyLimit:
+    """ASGI middleware that answers 413 to larger bodies, announced or not."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count what is read of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most = self._settings.max_body_bytes
+        if scope["path"] == UPLOADS:
+            most = self._settings.max_upload_bytes + FORM_BYTES
+        told = f"the body has more than {most:,} bytes, which is the most"
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdigit() and int(announced) > most:
+            refusal = respond(413, told, "invalid_request_error", "body_too_large", headers={"Connection": "close"})
+            await refusal(scope, receive, send)
+            return
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > most:
+                raise HTTPException(413, told, {"Connection": "close"})
+            return message
+
+        await self._app(scope, counted, send)

@@ -1,0 +1,79 @@
+"""`/v1/voices`: list, add by upload, remove. There are no voices by URL."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, File, Form, UploadFile
+from pydantic import BaseModel
+
+from csm_plugin.conversation import VoicePrompt
+from csm_plugin.conversation.voices import MAX_PROMPT_S, VOICE_NAME
+from csm_plugin.server.service import Service
+from csm_plugin.server.speech import ERRORS
+from csm_plugin.server.uploads import decode_upload
+from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
+
+DECODERS = 2
+"""Uploads that are decoded at the same time."""
+
+
+class Voice(BaseModel):
+    """A voice."""
+
+    id: str
+    object: Literal["voice"] = "voice"
+    source: Literal["model", "upload"]
+    """Where it comes from; only an upload can be removed."""
+
+
+class Voices(BaseModel):
+    """All voices."""
+
+    object: Literal["list"] = "list"
+    data: list[Voice]
+
+
+def router(service: Service) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter(tags=["voices"], responses={status: ERRORS[status] for status in (401, 403, 503)})
+    decoding = asyncio.Semaphore(DECODERS)
+    adding = asyncio.Lock()
+
+    @routes.get("/v1/voices")
+    async def voices() -> Voices:
+        """List the voices that may be asked for."""
+        uploaded = service.shelf.names
+        own = [name for name in service.keeper.engine.voices if name not in uploaded]
+        return Voices(
+            data=[Voice(id=name, source="model") for name in own]
+            + [Voice(id=name, source="upload") for name in uploaded]
+        )
+
+    @routes.post("/v1/voices", status_code=201, responses={status: ERRORS[status] for status in (413, 422)})
+    async def add_voice(
+        name: Annotated[str, Form(pattern=f"^{VOICE_NAME.pattern}$", description="How it is called.")],
+        text: Annotated[str, Form(min_length=1, max_length=MAX_TEXT_CHARACTERS, description="The recording's words.")],
+        file: Annotated[UploadFile, File(description="WAV, FLAC, MP3 or Ogg, at most 30 s.")],
+    ) -> Voice:
+        """Add a voice from a recording and its words."""
+        service.shelf.check_name(name)
+        async with decoding:
+            data = await file.read()
+            pcm = await asyncio.to_thread(decode_upload, data, MAX_PROMPT_S)
+        async with adding:
+            prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ)
+            await asyncio.to_thread(service.shelf.add, prompt, service.keeper.engine.voices)
+        service.announce_voices()
+        return Voice(id=name, source="upload")
+
+    @routes.delete("/v1/voices/{name}", status_code=204, responses={404: ERRORS[404]})
+    async def remove_voice(name: str) -> None:
+        """Remove an uploaded voice."""
+        async with adding:
+            await asyncio.to_thread(service.shelf.remove, name)
+        service.announce_voices()
+
+    return routes

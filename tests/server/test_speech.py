@@ -1,0 +1,200 @@
+"""`/v1/audio/speech` speaks while it sends, in every format, to OpenAI's own client and to curl."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import openai
+import pytest
+
+from csm_plugin.audio import to_int16, wav_header
+from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
+from tests.server.decoding import decode
+from tests.server.running import Paced, RunningServer, wait_until
+
+TEXT = "Hello there, this is a sentence."
+FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+TYPES = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg; codecs=opus",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm; rate=24000; channels=1",
+}
+PADDING_S = 0.1
+"""MP3 and AAC have a few frames of padding at either end."""
+
+
+def expected(server: RunningServer, text: str = TEXT, seed: int = 1) -> np.ndarray:
+    """What the engine says by itself, int16 [samples]."""
+    return to_int16(server.engine.synthesize(text, sampling=Sampling(seed=seed)))
+
+
+def decoded(data: bytes, form: str) -> np.ndarray:
+    """Decode a response: float [samples] at 24 kHz."""
+    return np.frombuffer(data, "<i2") / 32_767 if form == "pcm" else decode(data)
+
+
+@pytest.fixture
+def paced(server: RunningServer) -> Iterator[Paced]:
+    """The server's engine, no faster than real time."""
+    paced = Paced(server.engine)
+    yield paced
+    paced.stop()
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_pcm_is_what_the_engine_says(server: RunningServer) -> None:
+    answer = server.speak(input=TEXT, response_format="pcm")
+    assert answer.status_code == 200
+    assert np.array_equal(np.frombuffer(answer.content, "<i2"), expected(server))
+
+
+def test_wav_is_the_same_behind_a_header(server: RunningServer) -> None:
+    answer = server.speak(input=TEXT, response_format="wav")
+    header = wav_header(SAMPLE_RATE_HZ)
+    assert answer.content[: len(header)] == header
+    assert np.array_equal(np.frombuffer(answer.content[len(header) :], "<i2"), expected(server))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_holds_the_same_sound(server: RunningServer, form: str) -> None:
+    answer = server.speak(input=TEXT, response_format=form)
+    assert answer.headers["content-type"] == TYPES[form]
+    seconds = len(expected(server)) / SAMPLE_RATE_HZ
+    assert len(decoded(answer.content, form)) / SAMPLE_RATE_HZ == pytest.approx(seconds, abs=PADDING_S)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_openais_client_hears_it_while_it_is_made(
+    server: RunningServer, client: openai.OpenAI, paced: Paced, form: Any
+) -> None:
+    for _ in range(3):  # a busy machine may be late once
+        paced.made_s.clear()
+        arrived_s, data = 0.0, b""
+        with client.audio.speech.with_streaming_response.create(
+            model="tts-1", voice="alloy", input="Hello there.", response_format=form, extra_body={"seed": 1}
+        ) as answer:
+            for piece in answer.iter_bytes(64):
+                arrived_s = arrived_s or time.perf_counter()
+                data += piece
+        first_ms = (arrived_s - paced.made_s[0]) * 1000
+        if first_ms < 200:
+            break
+    left_ms = (paced.made_s[-1] - arrived_s) * 1000
+    print(f"{form}: first bytes {first_ms:.0f} ms after the first frame, {left_ms:.0f} ms before the last was made")
+    assert first_ms < 200
+    assert left_ms > 0
+    assert len(decoded(data, form)) / SAMPLE_RATE_HZ == pytest.approx(len(paced.made_s) * FRAME_S, abs=PADDING_S)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_curl_hears_it_while_it_is_made(server: RunningServer, paced: Paced, form: str) -> None:
+    order = json.dumps({"input": "Hello there.", "response_format": form, "seed": 1})
+    command = ["curl", "--silent", "--fail", "--no-buffer", "--noproxy", "*", "-H", "Content-Type: application/json",
+               "--data", order, f"{server.url}/v1/audio/speech"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        data = process.stdout.read(1)
+        arrived = time.perf_counter()
+        data += process.stdout.read()
+    assert process.returncode == 0
+    print(f"{form}: curl's first byte {(arrived - paced.made_s[0]) * 1000:.0f} ms after the first frame")
+    assert arrived < paced.made_s[-1]
+    assert len(decoded(data, form)) / SAMPLE_RATE_HZ == pytest.approx(len(paced.made_s) * FRAME_S, abs=PADDING_S)
+
+
+def test_openais_client_reads_the_events(server: RunningServer, client: openai.OpenAI) -> None:
+    with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input=TEXT, response_format="pcm", stream_format="sse", extra_body={"seed": 1}
+    ) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [json.loads(line.removeprefix("data: ")) for line in answer.iter_lines() if line]
+    assert {event["type"] for event in events[:-1]} == {"speech.audio.delta"}
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert np.array_equal(np.frombuffer(sound, "<i2"), expected(server))
+    frames = len(sound) // 2 // FRAME_SAMPLES
+    assert events[-1] == {
+        "type": "speech.audio.done",
+        "usage": {"input_tokens": len(TEXT), "output_tokens": frames, "total_tokens": len(TEXT) + frames},
+    }
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 1.5, 4])
+def test_speed_changes_the_length(server: RunningServer, speed: float) -> None:
+    answer = server.speak(input=TEXT, response_format="pcm", speed=speed)
+    assert len(answer.content) / 2 / len(expected(server)) == pytest.approx(1 / speed, rel=0.03)
+
+
+def test_a_long_text_is_spoken_sentence_by_sentence(server: RunningServer) -> None:
+    text = "This is one of many sentences that follow each other. " * 7
+    answer = server.speak(input=text, response_format="pcm", seed=3)
+    assert np.array_equal(np.frombuffer(answer.content, "<i2"), expected(server, text, seed=3))
+
+
+def test_a_reader_who_leaves_frees_the_row(server: RunningServer) -> None:
+    with httpx.stream("POST", f"{server.url}/v1/audio/speech", json={"input": "A long text. " * 300}) as answer:
+        next(answer.iter_bytes())
+    stepped = server.engine.stats().frames_stepped
+    wait_until(lambda: server.engine.stats().live_rows == 0)
+    print(f"{server.engine.stats().frames_stepped - stepped} steps after the reader had left")
+    wait_until(lambda: server.service.live == 0)
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "param"),
+    [
+        ({"input": ""}, 422, "input"),
+        ({"input": "a" * 4_097}, 422, "input"),
+        ({"input": None}, 422, "input"),
+        ({"input": "🙂"}, 422, None),
+        ({"model": "gpt-9"}, 404, "model"),
+        ({"voice": "nobody"}, 422, None),
+        ({"voice": "http://169.254.169.254/voice.wav"}, 422, None),
+        ({"voice": {"id": "nobody"}}, 422, None),
+        ({"voice": "../../etc/passwd"}, 422, None),
+        ({"response_format": "ogg"}, 422, "response_format"),
+        ({"speed": 0.1}, 422, "speed"),
+        ({"speed": "fast"}, 422, "speed"),
+        ({"instructions": "Whisper."}, 422, "instructions"),
+        ({"stream_format": "ws"}, 422, "stream_format"),
+        ({"seed": -1}, 422, "seed"),
+        ({"nonsense": 1}, 422, "nonsense"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_said_in_openais_shape(
+    server: RunningServer, order: dict[str, Any], status: int, param: str | None
+) -> None:
+    stepped = server.engine.stats().frames_stepped
+    answer = server.speak(**order)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert param is None or param in error["param"]
+    assert error["message"] and error["code"]
+    assert server.engine.stats().frames_stepped == stepped
+
+
+def test_openais_client_raises_its_own_errors(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.UnprocessableEntityError, match="at most 4096"):
+        client.audio.speech.create(model="tts-1", voice="alloy", input="a" * 4_097)
+    with pytest.raises(openai.NotFoundError, match="no such model"):
+        client.audio.speech.create(model="gpt-9", voice="alloy", input="Hello.")
+
+
+def test_openais_client_lists_the_model(server: RunningServer, client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == [server.engine.model_name]

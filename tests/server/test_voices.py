@@ -1,0 +1,222 @@
+"""Voices are uploaded, decoded within limits, spoken with, and removed; a name reaches nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import struct
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import av
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+from csm_plugin.audio import to_int16, wav_header
+from csm_plugin.conversation import VoicePrompt
+from csm_plugin.errors import AudioError
+from csm_plugin.server.uploads import decode_upload
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from tests.server.decoding import pitch_of
+from tests.server.running import RunningServer, running
+from tests.server.socket_client import client
+
+TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("voices")
+
+
+@pytest.fixture(scope="module")
+def server(tiny_checkpoint: Path, folder: Path) -> Iterator[RunningServer]:
+    with running(tiny_checkpoint, voices=folder, max_voices=5) as server:
+        yield server
+
+
+def file_of(kind: str, sound: np.ndarray = TONE, rate: int = SAMPLE_RATE_HZ) -> bytes:
+    """A sound file."""
+    out = io.BytesIO()
+    subtypes = {"WAV": "PCM_16", "FLAC": "PCM_16", "OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
+    soundfile.write(out, sound, rate, format=kind, subtype=subtypes[kind])
+    return out.getvalue()
+
+
+def opus_of(sound: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(to_int16(np.repeat(sound, 2))[None], format="s16", layout="mono")
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def add(server: RunningServer, name: str, data: bytes | None = None, text: str = "This is me.") -> httpx.Response:
+    files = {"file": ("x", file_of("WAV") if data is None else data)}
+    return httpx.post(f"{server.url}/v1/voices", data={"name": name, "text": text}, files=files, timeout=30)
+
+
+def names(server: RunningServer) -> list[str]:
+    return [voice["id"] for voice in httpx.get(f"{server.url}/v1/voices").json()["data"]]
+
+
+def test_a_voice_is_added_spoken_with_and_removed(server: RunningServer) -> None:
+    prompt = VoicePrompt("ann", "This is me.", decode_upload(file_of("WAV"), 30))
+    assert add(server, "ann").json() == {"id": "ann", "object": "voice", "source": "upload"}
+    assert names(server) == ["ann"]
+    assert add(server, "ann").status_code == 409
+    spoken = server.speak(voice="ann", response_format="pcm", seed=2)
+    with server.engine.conversation(voice=prompt) as talk:
+        alone = np.concatenate([to_int16(c.pcm) for c in talk.speak("Hello.", Sampling(seed=2))])
+    np.testing.assert_allclose(np.frombuffer(spoken.content, "<i2").astype(int), alone, atol=1)
+    assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 204
+    assert names(server) == []
+    assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 404
+    assert server.speak(voice="ann").status_code == 422
+
+
+async def test_sockets_are_told_of_new_voices(server: RunningServer) -> None:
+    async with client(server.ws) as listening:
+        await asyncio.to_thread(add, server, "bob")
+        assert (await listening.until("voices"))["voices"] == ["bob"]
+        await asyncio.to_thread(httpx.delete, f"{server.url}/v1/voices/bob")
+        assert (await listening.until("voices"))["voices"] == []
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "opus"])
+def test_every_usual_kind_of_file_is_read(kind: str) -> None:
+    heard = decode_upload(opus_of(TONE) if kind == "opus" else file_of(kind), 30)
+    assert len(heard) / SAMPLE_RATE_HZ == pytest.approx(1, abs=0.1)
+    assert pitch_of(heard) == pytest.approx(440, abs=2)
+
+
+def test_other_rates_and_channels_are_brought_to_ours() -> None:
+    time_s = np.arange(44_100) / 44_100
+    stereo = np.stack([0.3 * np.sin(2 * np.pi * 440 * time_s)] * 2, axis=1)
+    heard = decode_upload(file_of("WAV", stereo, 44_100), 30)
+    assert len(heard) / SAMPLE_RATE_HZ == pytest.approx(1, abs=0.01)
+    assert pitch_of(heard) == pytest.approx(440, abs=2)
+
+
+def lying_wav(rate: int = 24_000, channels: int = 1, claimed: int = 0xFFFF_FFF0, sent: int = 48_000) -> bytes:
+    """A WAV whose header says something else than what follows."""
+    form = struct.pack(
+        "<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * 2 * channels & 0xFFFF_FFFF, 2 * channels, 16
+    )
+    return b"RIFF" + struct.pack("<I", claimed) + b"WAVE" + form + b"data" + struct.pack("<I", claimed) + bytes(sent)
+
+
+def float_wav(sound: np.ndarray) -> bytes:
+    """A WAV of float samples."""
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, 1, 24_000, 96_000, 4, 32)
+    data = sound.astype("<f4").tobytes()
+    return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVE" + form + struct.pack("<4sI", b"data", len(data)) + data
+
+
+BAD_FILES = {
+    "empty": b"",
+    "text": b"This is no sound at all.",
+    "header only": wav_header(24_000),
+    "0 Hz": lying_wav(rate=0),
+    "1 GHz": lying_wav(rate=1_000_000_000),
+    "64 channels": lying_wav(channels=64),
+    "claims 4 GiB": lying_wav(sent=0),
+    "two hours of silence": file_of("FLAC", np.zeros(7_200 * 8_000, np.float32), 8_000),
+    "31 s": file_of("FLAC", np.zeros(31 * 24_000, np.float32)),
+    "noise": bytes(np.random.default_rng(0).integers(0, 256, 100_000, dtype=np.uint8)),
+    "mp3 noise": b"\xff\xfb" + bytes(np.random.default_rng(0).integers(0, 256, 100_000, dtype=np.uint8)),
+    "a playlist": b"#EXTM3U\n#EXTINF:10,\nhttp://169.254.169.254/latest\n",
+    "a playlist behind a tag": b"ID3\x04\x00\x00\x00\x00\x00\x00#EXTM3U\nfile:///etc/passwd\n",
+    "not finite": float_wav(np.full(1_000, np.nan)),
+}
+
+
+@pytest.mark.parametrize("data", BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_cannot_be_used_costs_little_and_says_why(server: RunningServer, data: bytes) -> None:
+    tracemalloc.start()
+    began = time.perf_counter()
+    with pytest.raises(AudioError):
+        decode_upload(data, 30)
+    took_s, (_, peak) = time.perf_counter() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(f"{len(data):,} bytes: {took_s * 1000:.0f} ms, {peak / 2**20:.1f} MiB")
+    assert took_s < 2
+    assert peak < 64 * 2**20
+    answer = add(server, "bad", data)
+    assert answer.status_code == 422
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert names(server) == []
+
+
+def test_a_truncated_file_is_read_as_far_as_it_goes_or_refused() -> None:
+    data = file_of("FLAC", np.tile(TONE, 5))
+    for part in (0.3, 0.6, 0.9):
+        try:
+            heard = decode_upload(data[: int(len(data) * part)], 30)
+        except AudioError:
+            continue
+        assert len(heard) <= 5 * SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../x", "..%2Fx", "/etc/x", "a/b", "x\0", "a" * 300, "-x", "ünder", "x.wav", "con fig"]
+)
+def test_a_name_that_is_none_is_refused(server: RunningServer, folder: Path, name: str) -> None:
+    before = sorted(folder.rglob("*"))
+    assert add(server, name).status_code == 422
+    assert server.speak(voice=name or "/").status_code == 422
+    assert httpx.delete(f"{server.url}/v1/voices/{quote(name, safe='')}").status_code in (404, 405)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_link_out_of_the_folder_is_no_voice(server: RunningServer, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.wav").write_bytes(file_of("WAV"))
+    (tmp_path / "secret.txt").write_text("A secret.")
+    for ending in ("wav", "txt"):
+        (folder / f"link.{ending}").symlink_to(tmp_path / f"secret.{ending}")
+    try:
+        assert "link" not in names(server)
+        assert server.speak(voice="link").status_code == 422
+        assert httpx.delete(f"{server.url}/v1/voices/link").status_code == 404
+    finally:
+        for ending in ("wav", "txt"):
+            (folder / f"link.{ending}").unlink()
+    assert (tmp_path / "secret.wav").exists()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"name": "x"}, {"text": "Hello."}, {"name": "x", "text": "🙂"}, {"name": "x", "text": ""}],
+    ids=str,
+)
+def test_an_upload_that_lacks_something_is_refused(server: RunningServer, fields: dict[str, Any]) -> None:
+    answer = httpx.post(f"{server.url}/v1/voices", data=fields, files={"file": ("x", file_of("WAV"))})
+    assert answer.status_code == 422
+
+
+def test_there_are_only_so_many_voices(server: RunningServer) -> None:
+    for number in range(5):
+        assert add(server, f"voice{number}").status_code == 201
+    answer = add(server, "onemore")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "too_many")
+    for number in range(5):
+        httpx.delete(f"{server.url}/v1/voices/voice{number}")
+
+
+def test_a_voice_outlives_the_server_where_a_folder_is_given(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with running(tiny_checkpoint, voices=tmp_path) as server:
+        add(server, "ann")
+    with running(tiny_checkpoint, voices=tmp_path, default_voice="ann") as server:
+        assert names(server) == ["ann"]
+        by_default = server.speak(response_format="pcm").content
+        for voice in ("ann", "alloy"):
+            assert server.speak(voice=voice, response_format="pcm").content == by_default
