@@ -29,8 +29,9 @@ MAY_IMPORT = {
     "pipecat": _CORE | {"client"},
     "livekit": _CORE | {"client"},
     "server": _CORE | {"client"},
-    "cli": _CORE | {"client", "server"},
-    "training": _CORE,
+    "evaluation": _CORE,
+    "cli": _CORE | {"client", "server", "evaluation"},
+    "training": _CORE | {"evaluation"},
     "__init__": frozenset({"errors", "settings", "engine"}),
 }
 FRAMEWORKS = frozenset(
@@ -124,6 +125,7 @@ def test_the_errors_are_these_and_one_tree() -> None:
         "ContextFullError",
         "EngineBusyError",
         "EngineClosedError",
+        "EngineUnreachableError",
         "GenerationError",
         "InputError",
         "ReaderStalledError",
