@@ -111,7 +111,7 @@ def _draw_lengths(axis: Any, readings: Sequence[Reading]) -> None:
 
 
 def _draw_turns(axis: Any, readings: Sequence[Reading]) -> None:
-    axis.set(title=f"20 turns, {_TURNS_TOGETHER} together", xlabel="turn", ylabel="%", ylim=(0, 105))
+    axis.set(title=f"20 turns, {_TURNS_TOGETHER} together", xlabel="turn", ylabel="%")
     for condition, style in ((Condition.ALONE, "o-"), (Condition.ANSWERED, "s--")):
         spoken = [item for item in readings if item.condition is condition]
         last = max((item.turn for item in spoken), default=-1)
@@ -128,6 +128,7 @@ def _draw_turns(axis: Any, readings: Sequence[Reading]) -> None:
         if spoken[0].voice is not None:
             right = [100 * share(item.in_right_voice for item in group) for group in groups]
             axis.plot(turns, right, style, color=_GOOD, label=f"{condition}: right voice")
+    axis.set_ylim(bottom=0)
     if axis.lines:
         axis.legend(loc="center right")
 

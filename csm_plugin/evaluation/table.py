@@ -183,7 +183,7 @@ def _pitch(readings: Sequence[Reading]) -> list[Row]:
 
 def _turns(readings: Sequence[Reading], condition: Condition) -> Row:
     spoken = [item for item in readings if item.condition is condition]
-    goal = f"last {_LAST_TURNS} no worse than + {100 * _MOST_DRIFT:.0f} points"
+    goal = f"≤ + {100 * _MOST_DRIFT:.0f} points"
     if not spoken:
         return _without_prompts("turns", condition.value, goal)
     turns = 1 + max(item.turn for item in spoken)
@@ -191,7 +191,8 @@ def _turns(readings: Sequence[Reading], condition: Condition) -> Row:
     last = [item for item in spoken if item.turn >= turns - _LAST_TURNS]
     drift = word_error(last) - word_error(first)
     figure = f"word error {word_error(first):.1%} → {word_error(last):.1%}"
-    told, stays = f"{sum(not item.ended for item in spoken)} of {len(spoken)} runaway", True
+    runaway = sum(not item.ended for item in spoken)
+    told, stays = f"last {_LAST_TURNS} against first; {runaway} of {len(spoken)} runaway", True
     if spoken[0].voice is not None:
         before, after = (share(item.in_right_voice for item in part) for part in (first, last))
         figure += f", right voice {before:.0%} → {after:.0%}"

@@ -58,7 +58,12 @@ class _Bar(Progress):
 
 def _table(model: str, rows: list[Row]) -> Table:
     goals = any(row.goal for row in rows)
-    table = Table("", "measured", *(("goal", "") if goals else ()), title=model)
+    table = Table(title=model, expand=True)
+    table.add_column(ratio=6)
+    table.add_column("measured", ratio=4)
+    if goals:
+        table.add_column("goal", ratio=3)
+        table.add_column(no_wrap=True, width=7)
     for row in rows:
         name = Text(row.name).append(f"\n{row.more}" if row.more else "", "dim")
         table.add_row(name, row.figure, *((row.goal, Text(*_VERDICTS[row.passed])) if goals else ()))

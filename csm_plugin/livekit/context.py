@@ -19,7 +19,7 @@ from csm_plugin.settings import FRAME_S
 
 if TYPE_CHECKING:
     from csm_plugin.conversation import Segment
-    from csm_plugin.livekit.backends import Talk
+    from csm_plugin.livekit.interface import Talk
 
 OpenTalk = Callable[[TTSOptions], Awaitable["Talk"]]
 _current_speech: Any = getattr(agent_activity, "_SpeechHandleContextVar", None)

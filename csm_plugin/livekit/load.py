@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from livekit.agents import JobExecutorType
 
-from csm_plugin.livekit.backends import Backend, SharedEngine, SidecarBackend, SpeechEngine, choose_backend
+from csm_plugin.livekit.backends import Backend, SharedEngine, SidecarBackend, choose_backend
 from csm_plugin.livekit.log import logger
+
+if TYPE_CHECKING:
+    from csm_plugin.livekit.interface import SpeechEngine
 
 FULL = 1.0
 PATIENCE_S = 2.0

@@ -16,7 +16,7 @@ from csm_plugin.settings import FRAME_S
 
 if TYPE_CHECKING:
     from csm_plugin.engine import SpeechChunk, Utterance
-    from csm_plugin.livekit.backends import Talk
+    from csm_plugin.livekit.interface import Talk
 
 
 @dataclass(slots=True, eq=False)

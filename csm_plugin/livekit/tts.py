@@ -11,7 +11,7 @@ from livekit.agents import APIConnectOptions, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 
-from csm_plugin.livekit.backends import SpeechEngine, choose_backend
+from csm_plugin.livekit.backends import choose_backend
 from csm_plugin.livekit.context import Context
 from csm_plugin.livekit.options import MAX_AHEAD_S, TTSOptions
 from csm_plugin.livekit.streams import ChunkedStream, SynthesizeStream
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from livekit.agents import AgentSession
     from livekit.agents.voice import SpeechHandle
 
-    from csm_plugin.livekit.backends import Talk
+    from csm_plugin.livekit.interface import SpeechEngine, Talk
 
 PROVIDER = "csm"
 

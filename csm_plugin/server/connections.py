@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import h11
+from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from csm_plugin.server.settings import ServerSettings
@@ -19,6 +20,9 @@ WRITE_BYTES = 16_384
 
 SOCKET_BYTES = 32_768
 """The same in the system's own buffer, which doubles it."""
+
+ABORT = "abort"
+"""Under this name a request's state has a function that ends its connection, whatever waits to be written to it."""
 
 
 def protocol(settings: ServerSettings) -> type[H11Protocol]:
@@ -32,6 +36,7 @@ def protocol(settings: ServerSettings) -> type[H11Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             transport.set_write_buffer_limits(high=WRITE_BYTES)
+            self.app_state = {**self.app_state, ABORT: transport.abort}
             self._patience = self.loop.call_later(settings.start_s, transport.close)
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -60,6 +65,11 @@ def protocol(settings: ServerSettings) -> type[H11Protocol]:
                 self._patience = None
 
     return Connection
+
+
+def abort(scope: Scope) -> None:
+    """End a request's connection at once."""
+    scope.get("state", {}).get(ABORT, lambda: None)()
 
 
 def listen(settings: ServerSettings) -> socket.socket:

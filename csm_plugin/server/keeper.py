@@ -124,7 +124,7 @@ class EngineKeeper:
             async with limit:
                 yield
         except TimeoutError:
-            raise EngineClosedError("the engine hangs and is loaded again; try again in a moment") from None
+            raise EngineClosedError("the engine died and is loaded again; try again in a moment") from None
         finally:
             self._readers.discard(limit)
 
@@ -183,14 +183,14 @@ class EngineKeeper:
         engine, self._engine = self._engine, None
         if engine is None:
             return
+        for limit in self._readers:
+            limit.reschedule(asyncio.get_running_loop().time())
         closing = threading.Thread(target=engine.close, name="csm-close", daemon=True)
         closing.start()
         for _ in range(int(CLOSE_S / 0.02)):
             if not closing.is_alive():
                 break
             await asyncio.sleep(0.02)
-        for limit in tuple(self._readers):
-            limit.reschedule(asyncio.get_running_loop().time())
 
     def _give_up(self, error: CSMError) -> None:
         self.state = "failed"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from loguru import logger
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from csm_plugin.errors import CSMError
+from csm_plugin.server.connections import abort
 from csm_plugin.server.errors import error_response
-
-
-class ReaderGone(Exception):
-    """Nobody reads the response any more."""
 
 
 class SoundResponse(Response):
@@ -57,15 +55,17 @@ class SoundResponse(Response):
             async for piece in self._pieces:
                 await self._send_piece(send, piece)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except CSMError as error:
+            logger.warning("a response is cut off ({})", type(error).__name__)
+        except TimeoutError:
+            logger.warning("a response is cut off: nobody read it for {:g} s", self._stall_s)
+            abort(scope)
         finally:
             await self._pieces.aclose()
 
     async def _send_piece(self, send: Send, piece: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._stall_s):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except TimeoutError:
-            raise ReaderGone(f"nobody read for {self._stall_s:g} s") from None
+        async with asyncio.timeout(self._stall_s):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 async def _left(receive: Receive) -> None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from csm_plugin.client import messages as m
 from csm_plugin.client.wire import Kind, Packet
 from csm_plugin.errors import CSMError, EngineClosedError
+from csm_plugin.server.connections import abort
 from csm_plugin.server.errors import Refusal, Unavailable, error_response
 from csm_plugin.server.inside import codebooks
 from csm_plugin.server.service import Service
@@ -210,10 +211,16 @@ class Line:
             await asyncio.sleep(STATS_S)
 
     async def _send(self, message: str | bytes) -> None:
-        if isinstance(message, str):
-            await self._socket.send_text(message)
-        else:
-            await self._socket.send_bytes(message)
+        """Send a message; a socket that takes nothing for as long as a dead peer is waited for is dead."""
+        try:
+            async with asyncio.timeout(2 * self._service.settings.ping_s):
+                if isinstance(message, str):
+                    await self._socket.send_text(message)
+                else:
+                    await self._socket.send_bytes(message)
+        except TimeoutError:
+            abort(self._socket.scope)
+            raise WebSocketDisconnect(VIOLATION) from None
 
     async def _close(self, code: int, reason: str) -> None:
         with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):

@@ -1,4 +1,4 @@
-"""The Pipecat service does over a socket what it does in one process: its own tests, with the engine behind a server."""
+"""The Pipecat service does over a socket what it does in one process: its own tests, against a server."""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ import psutil
 from livekit.agents import AgentServer, JobContext, JobExecutorType
 from livekit.plugins import csm
 
+from tests.livekit_plugin.collecting import until
+
 JOBS = 2
 server = AgentServer(
     job_executor_type=JobExecutorType.PROCESS, num_idle_processes=JOBS, load_fnc=csm.EngineLoad(), port=0
@@ -38,8 +40,7 @@ async def speak(job: JobContext) -> None:
         "torch": "torch" in sys.modules,
     }
     (folder / f"{os.getpid()}.json").write_text(json.dumps(seen))
-    while not (folder / "done").exists():
-        await asyncio.sleep(0.05)
+    await until((folder / "done").exists, timeout_s=120)
     await tts.aclose()
     job.shutdown("done")
 
@@ -51,8 +52,7 @@ async def main(folder: Path) -> None:
     await started.wait()
     for number in range(JOBS):
         await server.simulate_job(f"room-{number}", agent_identity=f"agent-{number}", fake_job=True)
-    while not (folder / "done").exists():
-        await asyncio.sleep(0.05)
+    await until((folder / "done").exists, timeout_s=120)
     await server.aclose()
     begun.cancel()
 

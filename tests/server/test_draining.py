@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.server.running import wait_until
 from tests.server.socket_client import client
 
-LONG = {"input": "A text that takes a while. " * 3, "response_format": "pcm", "seed": 1}
+LONG = {"input": "A text that takes a while. " * 8, "response_format": "pcm", "seed": 1}
 
 
 class Process:
@@ -73,7 +73,7 @@ async def read(url: str, begun: asyncio.Semaphore) -> tuple[int, bool]:
 
 
 async def test_what_is_being_said_is_finished_and_nothing_new_is_begun(tiny_checkpoint: Path) -> None:
-    with serving(tiny_checkpoint) as served:
+    with serving(tiny_checkpoint, "--set", "drain_s=60") as served:
         begun = asyncio.Semaphore(0)
         readers = [asyncio.create_task(read(served.url, begun)) for _ in range(8)]
         for _ in readers:
@@ -100,9 +100,7 @@ async def test_what_is_being_said_is_finished_and_nothing_new_is_begun(tiny_chec
             assert idle.socket.close_code == 1001
         code = await asyncio.to_thread(served.process.wait, 20)
         took_s = time.monotonic() - sent
-    print(
-        f"not ready after {not_ready_ms:.0f} ms, ended after {took_s:.1f} s with {code}; {heard.count((heard[0][0], True))} of 8 whole"
-    )
+    print(f"not ready after {not_ready_ms:.0f} ms, ended after {took_s:.1f} s with {code}")
     assert not_ready_ms < 300  # 100 ms on a machine that does nothing else
     assert all(whole for _, whole in heard)
     assert len({samples for samples, _ in heard}) == 1
