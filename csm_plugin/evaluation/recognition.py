@@ -39,8 +39,13 @@ def _recogniser() -> Any:
         raise EvaluationError(
             'speech cannot be judged without the recogniser; install it: pip install "csm-plugin[eval]"'
         ) from error
-    options = {"identify_speakers": "false", "return_audio_data": "false"}
-    return Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY, options=options)
+
+    class Lasting(Transcriber):
+        def close(self) -> None:
+            """Leave it to the end of the process: the library crashes when it frees what has no speaker model."""
+
+    options = {"identify_speakers": "false", "return_audio_data": "false"}  # a quarter faster
+    return Lasting(str(get_model_path("tiny-en")), ModelArch.TINY, options=options)
 
 
 def load_recogniser() -> None:

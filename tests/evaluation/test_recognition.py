@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -32,6 +33,12 @@ def test_the_recogniser_understands_the_source(say: Say) -> None:
 
 def test_nothing_is_heard_in_silence_or_in_no_sound_at_all() -> None:
     assert hear(np.zeros(24_000, np.float32)) == hear(np.zeros(0, np.float32)) == ""
+
+
+def test_a_process_that_has_used_the_recogniser_ends_in_order() -> None:
+    program = "import numpy; from csm_plugin.evaluation.recognition import hear; hear(numpy.zeros(24_000))"
+
+    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
 
 
 def test_without_the_recogniser_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
