@@ -84,6 +84,7 @@ def listen(settings: ServerSettings) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         listening.bind((settings.host.strip("[]"), settings.port))
+        listening.listen()  # who connects from now on waits, and is not refused
         listening.setblocking(False)
     except OSError:
         listening.close()
