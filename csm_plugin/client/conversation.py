@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
+from csm_plugin.client.dispatch import Voice
 from csm_plugin.client.jobs import Spoken
 from csm_plugin.client.link import Link
-from csm_plugin.client.record import Record, Voice
+from csm_plugin.client.record import Record
 from csm_plugin.conversation import Segment, VoicePrompt
 from csm_plugin.engine.conversation import Turn, check_sampling
 from csm_plugin.engine.utterance import Utterance
@@ -42,7 +43,7 @@ class RemoteConversation:
         self._link = link
         self._record = record
         self._utterances = itertools.count()
-        weakref.finalize(self, link.leave, record, None)
+        weakref.finalize(self, link.depart, record, None)
         link.add(record)
 
     @property
@@ -84,6 +85,7 @@ class RemoteConversation:
         if chosen.seed is None:
             chosen = replace(chosen, seed=secrets.randbits(62))
         job = self._record.speak(spoken, chosen)
+        self._link.want()
         return self._utterance(job)
 
     def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1) -> Turn:
@@ -132,7 +134,7 @@ class RemoteConversation:
     def close(self) -> None:
         """Stop speaking and free the row. Never blocks."""
         self._record.close()
-        self._link.leave(self._record, None)
+        self._link.depart(self._record, None)
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +157,7 @@ class RemoteConversation:
             job.text,
             job.buffer,
             cancel=lambda: self._record.cancel(job),
-            leave=lambda: self._link.leave(self._record, job),
+            leave=lambda: self._link.depart(self._record, job),
             taken=lambda: self._record.note_taken(job),
         )
 

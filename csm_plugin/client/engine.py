@@ -101,7 +101,7 @@ class RemoteEngine:
     @property
     def is_connected(self) -> bool:
         """Whether there is a server now."""
-        return self._link.connected
+        return self._link.connection.is_open
 
     def conversation(
         self, voice: str | VoicePrompt | None = None, speaker: int = 0, sampling: Sampling | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,23 +12,20 @@ import numpy.typing as npt
 from loguru import logger
 
 from csm_plugin.client import messages as m
+from csm_plugin.client.dispatch import Dispatch, Post, Voice
 from csm_plugin.client.faults import error_of, is_busy, passes
 from csm_plugin.client.jobs import Spoken, Turned
-from csm_plugin.client.ledger import NO_TOKENS, Numbered, RemoteLedger
-from csm_plugin.client.wire import Kind, Packet, pack_codes, split, unpack_codes, unpack_samples
+from csm_plugin.client.ledger import NO_TOKENS, RemoteLedger
+from csm_plugin.client.wire import Kind, Packet, unpack_codes, unpack_samples
 from csm_plugin.conversation import Entry, Segment, VoicePrompt
 from csm_plugin.errors import CSMError, EngineClosedError
 from csm_plugin.settings import Sampling
 
-WINDOW_FRAMES = 12
-"""About a second that the server may send ahead of what was taken."""
-
 ACK_FRAMES = 4
 """The server is told what was taken after so many frames."""
 
-UPLOAD_BYTES = 32_768
-Voice = str | VoicePrompt | None
-Post = Callable[[m.ClientMessage | Packet], None]
+FULL_SCALE = np.float32(32_767)
+"""Of the 16-bit samples that come, so that `to_int16` gives them back."""
 
 
 class Record:
@@ -45,14 +41,12 @@ class Record:
         self.voice = voice
         self.speaker = speaker
         self.sampling = sampling
-        self.wire: int | None = None
-        """Its number on the socket, while a server has it."""
+        self.closed = False
         self.lost_s: float | None = None
         """Since when no server has it, on the monotonic clock."""
-        self.closed = False
         self._fault: CSMError | None = None
         self._codebooks = codebooks
-        self._post = post
+        self._dispatch = Dispatch(post)
         self._ledger = RemoteLedger(codebooks)
         self._numbers = itertools.count(1)
         self._queue: dict[int, Spoken | Turned] = {}  # what the server has not finished, in order
@@ -81,7 +75,7 @@ class Record:
             entry = Entry(self.speaker, text, NO_TOKENS)
             spoken = Spoken(next(self._numbers), text, sampling, entry, time.monotonic())
             self._queue[spoken.number] = self._unread[spoken.number] = spoken
-            self._order(spoken)
+            self._dispatch.order(spoken)
             return spoken
 
     def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int, speaker: int) -> Turned:
@@ -94,7 +88,7 @@ class Record:
             self._check()
             turned = Turned(next(self._numbers), text, pcm, sample_rate, speaker, time.monotonic())
             self._queue[turned.number] = turned
-            self._order(turned)
+            self._dispatch.order(turned)
             return turned
 
     def configure(self, voice: Voice, speaker: int, sampling: Sampling) -> None:
@@ -105,21 +99,22 @@ class Record:
         """
         with self.lock:
             self._check()
-            new_voice = voice is not self.voice and voice != self.voice
-            self.voice, self.speaker, self.sampling = voice, speaker, sampling
-            self._configure(new_voice=new_voice)
+            if voice is not self.voice and voice != self.voice:
+                self.voice = voice
+                self._dispatch.set_voice(voice, next(self._numbers))
+            self.speaker, self.sampling = speaker, sampling
+            self._dispatch.configure(speaker, sampling)
 
     def interrupt(self, heard_s: float | None) -> None:
         """Stop speaking, and keep what was heard of the current turn."""
         with self.lock:
             for spoken in self._unread.values():
-                self._acknowledge(spoken)
+                self._dispatch.acknowledge(spoken)
                 self._ledger.drop_unheard(spoken)
                 self._queue.pop(spoken.number, None)
             self._unread.clear()
             self._ledger.cut_turn(heard_s)
-            if self.wire is not None:
-                self._post(m.Interrupt(conversation=self.wire, heard_s=heard_s))
+            self._dispatch.interrupt(heard_s)
 
     def cancel(self, spoken: Spoken) -> None:
         """Cancel an utterance, and keep what was taken of it."""
@@ -127,12 +122,10 @@ class Record:
             if self._unread.pop(spoken.number, None) is None:
                 return
             self._queue.pop(spoken.number, None)
-            if spoken.buffer.exhausted:
-                return
-            self._acknowledge(spoken)
-            self._ledger.drop_unheard(spoken)
-            if self.wire is not None:
-                self._post(m.Cancel(conversation=self.wire, number=spoken.number))
+            if not spoken.buffer.exhausted:
+                self._dispatch.acknowledge(spoken)
+                self._ledger.drop_unheard(spoken)
+                self._dispatch.cancel(spoken)
 
     def note_taken(self, spoken: Spoken) -> None:
         """Tell the server how much of an utterance was taken, now and then."""
@@ -147,9 +140,7 @@ class Record:
                 for spoken in self._unread.values():
                     self._ledger.drop_unheard(spoken)
                 self.fail(EngineClosedError("the conversation was closed"))
-                if self.wire is not None:
-                    self._post(m.Close(conversation=self.wire))
-                self.wire = None
+                self._dispatch.close()
 
     def fail(self, error: CSMError, ordered_before_s: float = float("inf")) -> None:
         """Give up what was ordered before a moment; what arrived of it stays."""
@@ -165,7 +156,7 @@ class Record:
     def lose(self) -> None:
         """Note that no server has it."""
         with self.lock:
-            self.wire = None
+            self._dispatch.wire = None
             self.lost_s = self.lost_s or time.monotonic()
 
     def settle_in(self) -> None:
@@ -177,26 +168,16 @@ class Record:
         with self.lock:
             if self.closed:
                 return
-            self.wire = wire
-            self._post(
-                m.Open(
-                    conversation=wire,
-                    voice=self.voice if isinstance(self.voice, str) else None,
-                    speaker=self.speaker,
-                    sampling=m.SamplingFields.of(self.sampling),
-                    window=WINDOW_FRAMES,
-                    ledger=True,
-                    gone_frames=self._ledger.gone_frames,
-                )
-            )
+            self._dispatch.open(wire, self.voice, self.speaker, self.sampling, self._ledger.gone_frames)
             if isinstance(self.voice, VoicePrompt):
-                self._configure(new_voice=True)
+                self._dispatch.set_voice(self.voice, next(self._numbers))
             for segment in self._ledger.numbered:
                 if segment.number not in self._queue:
-                    self._recall(wire, segment)
+                    unread = self._unread.get(segment.number)
+                    self._dispatch.recall(segment, None if unread is None else unread.buffer.taken)
             for job in self._queue.values():
                 job.order_again()
-                self._order(job)
+                self._dispatch.order(job)
 
     def take_packet(self, packet: Packet) -> None:
         """Take in sound or codes."""
@@ -212,8 +193,7 @@ class Record:
                     job.take_codes(codes)
             elif isinstance(job, Spoken):
                 self._ledger.begin(job)
-                pcm = unpack_samples(packet.payload).astype(np.float32) / np.float32(32_767)
-                if not job.take_sound(pcm):
+                if not job.take_sound(unpack_samples(packet.payload).astype(np.float32) / FULL_SCALE):
                     logger.warning("a server goes on with another rendition of an utterance", number=job.number)
                 self._note(job)
 
@@ -272,66 +252,6 @@ class Record:
     def _note(self, spoken: Spoken) -> None:
         if spoken.buffer.exhausted:
             self._unread.pop(spoken.number, None)
-            self._acknowledge(spoken)
+            self._dispatch.acknowledge(spoken)
         elif min(spoken.buffer.taken, spoken.arrived) - spoken.told >= ACK_FRAMES:
-            self._acknowledge(spoken)
-
-    def _acknowledge(self, spoken: Spoken) -> None:
-        """Tell the server how much of what it sent was taken, by the reader, or before it sent it again."""
-        taken = min(spoken.buffer.taken, spoken.arrived)
-        if self.wire is not None and taken > spoken.told:
-            spoken.told = taken
-            self._post(m.Taken(conversation=self.wire, number=spoken.number, frames=taken))
-
-    def _order(self, job: Spoken | Turned) -> None:
-        """Send an order to the server, if one has the conversation."""
-        wire = self.wire
-        if wire is None:
-            return
-        if isinstance(job, Spoken):
-            sampling = m.SamplingFields.of(job.sampling)
-            order = m.Speak(conversation=wire, number=job.number, text=job.text, sampling=sampling, normalize=False)
-            self._post(order)
-            return
-        self._upload(wire, Kind.SOUND, job.number, job.pcm.tobytes())
-        encoding = "s16" if job.pcm.dtype == np.int16 else "f32"
-        self._post(
-            m.Listen(
-                conversation=wire, number=job.number, text=job.text, sample_rate=job.sample_rate, speaker=job.speaker,
-                encoding=encoding,  # type: ignore[arg-type]
-            )
-        )  # fmt: skip
-
-    def _configure(self, *, new_voice: bool) -> None:
-        if self.wire is None:
-            return
-        changes: dict[str, Any] = {"speaker": self.speaker, "sampling": m.SamplingFields.of(self.sampling)}
-        if new_voice:
-            changes["voice"] = self.voice
-        if new_voice and isinstance(self.voice, VoicePrompt):
-            number = next(self._numbers)
-            self._upload(self.wire, Kind.SOUND, number, self.voice.pcm.astype("<f4").tobytes())
-            changes["voice"] = m.UploadedVoice(name=self.voice.name, text=self.voice.text, number=number)
-        self._post(m.Configure(conversation=self.wire, **changes))
-
-    def _recall(self, wire: int, segment: Numbered) -> None:
-        entry, number = segment.entry, segment.number
-        codes = np.array(entry.frames, np.int32).reshape(-1, self._codebooks)
-        unread = self._unread.get(number)
-        self._upload(wire, Kind.CODES, number, pack_codes(codes))
-        self._post(
-            m.Recall(
-                conversation=wire,
-                number=number,
-                speaker=entry.speaker,
-                text=entry.text,
-                lead=entry.lead,
-                words=[m.WordTime.of(word) for word in entry.words],
-                current=segment.current,
-                taken=None if unread is None else unread.buffer.taken,
-            )
-        )
-
-    def _upload(self, wire: int, kind: Kind, number: int, payload: bytes) -> None:
-        for part in split(payload, UPLOAD_BYTES):
-            self._post(Packet(kind, wire, number, 0, 0, part))
+            self._dispatch.acknowledge(spoken)

@@ -72,7 +72,7 @@ def test_an_utterance_goes_on_behind_what_was_taken(
         chunks: list[SpeechChunk] = []
         for chunk in utterance:
             chunks.append(chunk)
-            if sum(len(c.codes) for c in chunks) > 30 and remote._link.reconnects == 0:
+            if sum(len(c.codes) for c in chunks) > 30 and remote._link.connection.made == 1:
                 servers[0].stop()
         assert utterance.finish_reason == "length"
         for name in ("codes", "pcm"):
@@ -80,7 +80,7 @@ def test_an_utterance_goes_on_behind_what_was_taken(
             np.testing.assert_allclose(one, other, atol=2e-5)
         assert [w.text for c in chunks for w in c.words] == [w.text for c in expected for w in c.words]
         assert np.array_equal(spoken(far, "And then more."), following)  # type: ignore[arg-type]
-    assert remote._link.reconnects == 1
+    assert remote._link.connection.made == 2
 
 
 def test_what_is_ordered_while_there_is_no_server_is_said_later(
@@ -134,7 +134,7 @@ def test_a_server_that_is_about_to_end_is_left_when_all_is_said(
             frames += len(chunk.codes)
         assert (frames, utterance.finish_reason) == (100, "length")
         assert len(spoken(talk, "And then more.")) == 20  # type: ignore[arg-type]
-    assert remote._link.reconnects == 1
+    assert remote._link.connection.made == 2
 
 
 def test_an_engine_that_dies_is_loaded_again_and_the_conversation_goes_on(

@@ -1,0 +1,82 @@
+"""What the messages of `/v1/stream` are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from csm_plugin.conversation import Word
+from csm_plugin.settings import Sampling
+
+Number = Annotated[int, Field(ge=0, lt=2**32)]
+Piece = Annotated[int, Field(ge=0, lt=2**16)]
+Frames = Annotated[int, Field(ge=0, lt=2**31)]
+Speaker = Annotated[int, Field(ge=0, le=99)]
+Name = Annotated[str, Field(max_length=256)]
+Text = Annotated[str, Field(max_length=16_384)]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+class Shape(BaseModel):
+    """What all messages and their parts have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class SamplingFields(Shape):
+    """How codes are drawn, as `Sampling` takes it."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.9
+    top_k: Annotated[int, Field(ge=1, le=65_536)] = 50
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    trim_silence: bool = True
+
+    def sampling(self) -> Sampling:
+        """Return it as the engine takes it."""
+        return Sampling(**self.model_dump())
+
+    @classmethod
+    def of(cls, sampling: Sampling) -> SamplingFields:
+        """Write a `Sampling` down."""
+        return cls(
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            seed=sampling.seed,
+            max_seconds=sampling.max_seconds,
+            trim_silence=sampling.trim_silence,
+        )
+
+
+class WordTime(Shape):
+    """A word and when it is spoken, in seconds since its piece began."""
+
+    text: Text
+    start_s: Seconds
+    end_s: Seconds
+
+    def word(self) -> Word:
+        """Return it as the engine has it."""
+        return Word(self.text, self.start_s, self.end_s)
+
+    @classmethod
+    def of(cls, word: Word) -> WordTime:
+        """Write a `Word` down."""
+        return cls(text=word.text, start_s=max(0.0, word.start_s), end_s=max(0.0, word.end_s))
+
+
+class UploadedVoice(Shape):
+    """A voice prompt whose sound was sent up under a number, as `f32` at 24 kHz."""
+
+    name: Name
+    text: Text
+    number: Number
+
+
+class Fault(Shape):
+    """What went wrong. `code` is one of those that the HTTP routes give; `retry_after_s` tells when trying helps."""
+
+    message: str
+    code: str
+    retry_after_s: float | None = None
