@@ -2,6 +2,7 @@
 
 An example is `<begin>[speaker]text<end>`, the frames, one frame of zeros, for each segment. Without context the speaker
 id names the voice; with context the voice is that of the earlier segments with the same id, which is a random one.
+Most examples are short, and many share a batch; now and then a batch holds a few long conversations instead.
 """
 
 from collections import defaultdict
@@ -18,10 +19,13 @@ from csm_plugin.training.voices import VOICES
 IGNORED = -100
 SPEAKERS = 10
 _ALONE = 0.25  # share of examples without context
-_TWO_SPEAKERS = 0.3  # share of the others in which another voice speaks, too
+_TWO_SPEAKERS = 0.45  # share of the others in which another voice speaks, too
 _LONGEST = 480  # positions
+_CONVERSATION = (600, 1_900)  # positions: the shortest and the longest
+_SHORT_A_CONVERSATION = 7  # short examples whose place in a batch a conversation takes
 _UNKNOWN_FRAMES = 12  # of a first segment with a random id: nothing tells its voice yet
 _GROUP = 6  # batches that are sorted by length together
+_CONVERSATIONS_EVERY = 4  # groups; in that one a batch is of conversations, which take several times as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +73,56 @@ class BatchSampler:
             rng = np.random.default_rng(key)
             examples = sorted((self.example(rng) for _ in range(self._size * _GROUP)), key=_Example.length)
             parts = [examples[first : first + self._size] for first in range(0, len(examples), self._size)]
+            if key[1] % _CONVERSATIONS_EVERY == 0:
+                parts[-1] = [self.conversation(rng) for _ in range(-(-self._size // _SHORT_A_CONVERSATION))]
             self._group = key, [collate(parts[index]) for index in rng.permutation(_GROUP)]
         return self._group[1][step % _GROUP]
 
     def example(self, rng: np.random.Generator) -> "_Example":
         """One example, with or without context."""
-        voices = [int(voice) for voice in rng.choice(self._voices, 2, replace=len(self._voices) < 2)]
-        example = _Example()
+        voices, ids = self._two(rng)
         if rng.random() < _ALONE:
+            example = _Example()
             example.add(self._pick(voices[0], rng), voices[0], known=True)
             return example
-        ids = [int(speaker) for speaker in rng.choice(SPEAKERS, 2, replace=False)]
         two = rng.random() < _TWO_SPEAKERS
         turns = [int(rng.integers(2)) if two else 0 for _ in range(int(rng.integers(1, 4 if two else 3)))]
         turns.append(turns[int(rng.integers(len(turns)))])  # the last segment's speaker was heard before
         chosen = [(turn, self._pick(voices[turn], rng)) for turn in turns]
         while len(chosen) > 2 and sum(_Example.cost(segment) for _, segment in chosen) > _LONGEST:
             del chosen[0]
-        heard: set[int] = set()
-        for turn, segment in chosen:
-            example.add(segment, ids[turn], known=turn in heard)
-            heard.add(turn)
-        return example
+        return _conversation(chosen, ids)
+
+    def conversation(self, rng: np.random.Generator) -> "_Example":
+        """A long conversation of one or two speakers."""
+        voices, ids = self._two(rng)
+        speakers, left = int(rng.integers(1, 3)), int(rng.integers(*_CONVERSATION))
+        chosen: list[tuple[int, Segment]] = []
+        while True:
+            turn = int(rng.integers(speakers))
+            segment = self._pick(voices[turn], rng)
+            left -= _Example.cost(segment)
+            if left < 0 and chosen:
+                return _conversation(chosen, ids)
+            chosen.append((turn, segment))
+
+    def _two(self, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+        """Two voices, and two speaker ids."""
+        voices = rng.choice(self._voices, 2, replace=len(self._voices) < 2)
+        return [int(voice) for voice in voices], [int(speaker) for speaker in rng.choice(SPEAKERS, 2, replace=False)]
 
     def _pick(self, voice: int, rng: np.random.Generator) -> Segment:
         segments = self._by_voice[voice]
         return segments[int(rng.integers(len(segments)))]
+
+
+def _conversation(turns: Sequence[tuple[int, Segment]], ids: Sequence[int]) -> "_Example":
+    """Segments in a row; a speaker's first one does not tell its voice beforehand."""
+    example, heard = _Example(), set[int]()
+    for turn, segment in turns:
+        example.add(segment, ids[turn], known=turn in heard)
+        heard.add(turn)
+    return example
 
 
 class _Example:

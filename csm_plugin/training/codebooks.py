@@ -9,8 +9,8 @@ has its part of it, which is a special case of what a residual quantiser can exp
 |---|---|
 | 0 | the phoneme |
 | 1 | pitch and voicing |
-| 2 to 6 | the envelope, finer and finer |
-| 7 | the phase of the voice, and what is left of the envelope |
+| 2 to 8 | the envelope, finer and finer |
+| 9 | the phase of the voice, and what is left of the envelope |
 
 Numerics: principal components, linear discriminant analysis and k-means as in any textbook.
 """

@@ -4,7 +4,7 @@ from transformers import CsmConfig, CsmDepthDecoderConfig, MimiConfig
 
 from csm_plugin.training.tokens import AUDIO, AUDIO_EOS, BEGIN, NUMBER, PAD, VOCABULARY
 
-CODEBOOKS = 8
+CODEBOOKS = 10
 CODES = 512  # a codebook
 VECTOR = 64  # dimensions of a code
 FRAME_RATE_HZ = 12.5
@@ -21,7 +21,7 @@ _DEPTH_ROPE = {
 
 
 def codec_config() -> MimiConfig:
-    """Mimi at 12.5 frames a second, with 8 codebooks of 512."""
+    """Mimi at 12.5 frames a second, with 10 codebooks of 512."""
     return MimiConfig(
         num_filters=16,
         hidden_size=256,
