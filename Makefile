@@ -29,7 +29,8 @@ agent: $(INSTALLED)
 	LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc
 
 livekit-agent: $(INSTALLED)
-	$(BIN)/python -m agents.livekit_agent $(if $(LIVEKIT_URL),start,console)
+	$(if $(LIVEKIT_URL),,@$(MAKE) --no-print-directory debian DEBIAN=libportaudio2)
+	LOGURU_LEVEL=INFO LIVEKIT_LOG_LEVEL=INFO $(BIN)/python -m agents.livekit_agent $(if $(LIVEKIT_URL),start,console)
 
 telephone: $(INSTALLED)
 	LOGURU_LEVEL=INFO $(BIN)/python -m agents.telephony

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import Any
 
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, inference, llm
@@ -70,5 +71,25 @@ def _answer(context: llm.ChatContext) -> str:
     return answer([{"role": item.role, "content": item.text_content or ""} for item in said])
 
 
-if __name__ == "__main__":
+def has_sound() -> bool:
+    """Whether this machine has a microphone and a loudspeaker."""
+    try:
+        import sounddevice
+    except (ImportError, OSError):  # without PortAudio
+        return False
+    try:
+        return all(sounddevice.query_devices(kind=kind) for kind in ("input", "output"))
+    except (ValueError, sounddevice.PortAudioError):
+        return False
+
+
+def main() -> None:
+    """Run LiveKit's command line; its console is for typing where there is no sound."""
+    if sys.argv[1:2] == ["console"] and not {"--text", "--help"} & set(sys.argv) and not has_sound():
+        print("There is no microphone or no loudspeaker here: type instead of talking.")
+        sys.argv.append("--text")
     cli.run_app(server)
+
+
+if __name__ == "__main__":
+    main()

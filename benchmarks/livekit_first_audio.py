@@ -1,7 +1,7 @@
 """How long is the wait from a reply's first text to its first audio frame, through LiveKit and through Pipecat?
 
-One engine and one event loop for all, in turns: the engine by itself, a LiveKit stream, a LiveKit session with an LLM
-that answers at once, and a Pipecat pipeline. Each reply is stopped after its first frame.
+One engine and one event loop for all, in turns: the engine by itself with the first clause, a LiveKit stream, a LiveKit
+session with an LLM that answers at once, and a Pipecat pipeline. Each reply is stopped after its first frame.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from csm_plugin.model.random_checkpoint import write_random_checkpoint
 from csm_plugin.pipecat import CSMTTSService
 from csm_plugin.settings import Sampling
 
-TEXT = "Well, that is a good question, and here is my answer."
+CLAUSE = "Well, that is a good question,"
+TEXT = f"{CLAUSE} and here is my answer."
 ROUNDS = 40
 WARM_UP = 5
 REST_S = 0.1
@@ -70,7 +71,7 @@ async def main() -> None:
 async def engine_alone(engine: Engine) -> float:
     async with engine.conversation(sampling=Sampling()) as talk:
         began_s = time.perf_counter()
-        await anext(aiter(talk.speak(TEXT)))
+        await anext(aiter(talk.speak(CLAUSE)))
         return (time.perf_counter() - began_s) * 1000
 
 
