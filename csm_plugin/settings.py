@@ -21,8 +21,8 @@ class Sampling:
     """How codes are drawn and how much of them is delivered.
 
     Args:
-        temperature: 0 is greedy; the reference default is 0.9. Range 0 to 2.
-        top_k: how many of the likeliest codes may be drawn, at least 1.
+        temperature: 0 is greedy. Range 0 to 2. None is what the checkpoint's generation config says, else 0.9.
+        top_k: how many of the likeliest codes may be drawn, at least 1. None is what the checkpoint says, else 50.
         seed: makes an utterance repeatable. Without one each utterance draws its own.
         max_seconds: upper limit of an utterance's length, in seconds. Without one it follows from the text.
         trim_silence: drop leading and trailing silence. False delivers every generated frame.
@@ -31,17 +31,17 @@ class Sampling:
         SettingsError: a value is out of range.
     """
 
-    temperature: float = 0.9
-    top_k: int = 50
+    temperature: float | None = None
+    top_k: int | None = None
     seed: int | None = None
     max_seconds: float | None = None
     trim_silence: bool = True
 
     def __post_init__(self) -> None:
-        if not _is_number(self.temperature) or not 0 <= self.temperature <= 2:
-            raise SettingsError(f"temperature is {self.temperature!r}; it must be a number from 0 (greedy) to 2")
-        if type(self.top_k) is not int or self.top_k < 1:
-            raise SettingsError(f"top_k is {self.top_k!r}; it must be a whole number of at least 1")
+        if self.temperature is not None and (not _is_number(self.temperature) or not 0 <= self.temperature <= 2):
+            raise SettingsError(f"temperature is {self.temperature!r}; it must be from 0 (greedy) to 2, or None")
+        if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
+            raise SettingsError(f"top_k is {self.top_k!r}; it must be a whole number of at least 1, or None")
         if self.seed is not None and (type(self.seed) is not int or not 0 <= self.seed < 2**63):
             raise SettingsError(f"seed is {self.seed!r}; it must be a whole number from 0 to 2**63 - 1, or None")
         if not isinstance(self.trim_silence, bool):

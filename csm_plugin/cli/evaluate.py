@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="for the files (default: %(default)s)",
     )
-    parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: the engine's)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: the checkpoint's)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first utterance (default: 0)")
     parser.set_defaults(run=run)
 
@@ -50,9 +49,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from csm_plugin.evaluation import terminal
     from csm_plugin.evaluation.evaluation import Order
 
-    sampling = Sampling(seed=options.seed)
-    if options.temperature is not None:
-        sampling = replace(sampling, temperature=options.temperature)
+    sampling = Sampling(temperature=options.temperature, seed=options.seed)
     order = Order(
         model=options.model,
         device=options.device,

@@ -67,7 +67,7 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("--voice", help="a voice that the model or the engine has")
     parser.add_argument("--speaker", type=int, default=0, metavar="N", help="CSM's speaker number (default: 0)")
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed says it the same way again")
-    parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: 0.9)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: the checkpoint's own)")
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -82,9 +82,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         options.usage_error("say where the speech goes: -o FILE, or --play")
     if options.output == "-" and sys.stdout.isatty():
         options.usage_error("-o - writes sound to standard output, which is a terminal: redirect it, or name a file")
-    defaults = Sampling()
-    temperature = defaults.temperature if options.temperature is None else options.temperature
-    sampling = Sampling(temperature=temperature, seed=options.seed)
+    sampling = Sampling(temperature=options.temperature, seed=options.seed)
     pieces = _speakable_pieces(_read_text(options.text))
     console.quiet = options.quiet
     spoken = _Spoken()

@@ -27,8 +27,8 @@ class Shape(BaseModel):
 class SamplingFields(Shape):
     """How codes are drawn, as `Sampling` takes it."""
 
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.9
-    top_k: Annotated[int, Field(ge=1, le=65_536)] = 50
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=65_536)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     max_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
     trim_silence: bool = True

@@ -129,7 +129,8 @@ class Conversation:
         longest = longest_utterance(spoken, sampling.max_seconds)
         script = Script.of(spoken, placed)
         clock = WordClock.of(script, self._session.pace, attention=self._scheduler.model.alignment is not None)
-        job = SpeakJob(FrameBuffer(), entry, script, clock, sampling, seed, longest)
+        _, ranks = self._scheduler.model.config.drawing(sampling)
+        job = SpeakJob(FrameBuffer(), entry, script, clock, sampling, ranks, seed, longest)
         self._scheduler.registry.submit(self._session, job)
         return Utterance(
             spoken,

@@ -127,7 +127,7 @@ class Speaking:
         slots = [_slot(session) for session, _ in batch]
         jobs = [job for _, job in batch]
         lengths = [slot.length + job.launched - job.made for slot, job in zip(slots, jobs, strict=True)]
-        ranks = max(1 if job.sampling.temperature == 0 else job.sampling.top_k for job in jobs)
+        ranks = max(job.ranks for job in jobs)
         try:
             pending = self.stepper.launch([slot.row for slot in slots], lengths, ranks)
         except Exception as error:

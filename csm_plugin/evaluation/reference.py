@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import CsmForConditionalGeneration, CsmProcessor
 
 from csm_plugin.evaluation.errors import EvaluationError
+from csm_plugin.model.config import read_config
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 
 LONGEST_FRAMES = 150
@@ -36,6 +37,7 @@ class Reference:
             ).eval()
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise EvaluationError(f"transformers cannot load {folder} ({type(error).__name__})") from error
+        self.config = read_config(folder)
         if not self.processor.chat_template:
             raise EvaluationError(f"{folder} holds no chat template, so transformers cannot speak with it")
 
@@ -54,7 +56,8 @@ class Reference:
             texts: one for each row.
             speakers: their speaker numbers.
             context: the earlier segments of each row; empty where there are none at all.
-            sampling: temperature, top_k and seed (0 without one); greedy if None.
+            sampling: temperature and top_k, the checkpoint's own where it has none, and seed (0 without one); greedy
+                if None.
             max_frames: the most that are generated.
 
         Returns:
@@ -65,12 +68,13 @@ class Reference:
             for row, (text, speaker) in enumerate(zip(texts, speakers, strict=True))
         ]
         inputs = self.processor.apply_chat_template(conversations, tokenize=True, return_dict=True)
-        drawn = sampling is not None and sampling.temperature > 0
-        how: dict[str, Any] = {"do_sample": drawn, "depth_decoder_do_sample": drawn}
-        if drawn and sampling is not None:
+        chosen = Sampling(temperature=0) if sampling is None else sampling
+        temperature, top_k = self.config.drawing(chosen)
+        how: dict[str, Any] = {"do_sample": temperature > 0, "depth_decoder_do_sample": temperature > 0}
+        if temperature > 0:
             for part in ("", "depth_decoder_"):
-                how |= {f"{part}temperature": sampling.temperature, f"{part}top_k": sampling.top_k}
-            torch.manual_seed(sampling.seed or 0)
+                how |= {f"{part}temperature": temperature, f"{part}top_k": top_k}
+            torch.manual_seed(chosen.seed or 0)
         extra = list(range(self.model.config.codec_config.codebook_size, self.model.config.vocab_size))  # not codes
         how |= {"suppress_tokens": extra, "depth_decoder_suppress_tokens": extra}
         rows = self.model.generate(**inputs, max_new_tokens=max_frames, **how)  # [B, T, K]

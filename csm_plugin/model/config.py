@@ -12,10 +12,11 @@ from transformers import CsmConfig, MimiConfig, PretrainedConfig
 from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
 from transformers.models.mimi.modeling_mimi import MimiRotaryEmbedding
 
-from csm_plugin.errors import CheckpointFormatError
+from csm_plugin.errors import CheckpointFormatError, SettingsError
 from csm_plugin.model.transformer import TransformerShape, rotation_table
-from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 
+TEMPERATURE, TOP_K = 0.9, 50  # the reference implementation's, for a checkpoint that says nothing
 FIXED_CSM = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "codebook_eos_token_id": 0}
 FIXED_MIMI = {
     "attention_bias": False,
@@ -30,6 +31,10 @@ FIXED_MIMI = {
 }
 
 
+COLDEST = 1e-3
+"""Colder than that nothing but the likeliest is drawn, and its inverse would soon be beyond float32."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What the model code needs to know of a checkpoint."""
@@ -40,6 +45,8 @@ class ModelConfig:
     codebook_size: int  # codes that the codec knows; heads and embeddings may have a few more ids
     vocabulary: int  # ids per codebook in the checkpoint's tables
     alignment_heads: tuple[tuple[int, int], ...]  # (layer, head) of the backbone that look at what is being spoken
+    temperature: float  # where nobody says otherwise
+    top_k: int
     csm: CsmConfig
     mimi: MimiConfig
 
@@ -47,9 +54,15 @@ class ModelConfig:
     def frame_samples(self) -> int:
         return int(self.mimi.frame_size)
 
+    def drawing(self, sampling: Sampling) -> tuple[float, int]:
+        """Return temperature and top-k of an utterance; greedy is (0, 1)."""
+        temperature = self.temperature if sampling.temperature is None else sampling.temperature
+        top_k = self.top_k if sampling.top_k is None else sampling.top_k
+        return (temperature, top_k) if temperature >= COLDEST else (0.0, 1)
+
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read and check `config.json`, and what `generation_config.json` says of alignment heads, if it is there.
+    """Read and check `config.json`, and what `generation_config.json` says of alignment heads and sampling.
 
     Raises:
         CheckpointFormatError: a file is missing, unreadable, not a CSM's, or of a shape that is not supported.
@@ -70,13 +83,17 @@ def read_config(folder: Path) -> ModelConfig:
     _require(path, "depth_decoder_config.", csm.depth_decoder_config, {k: FIXED_CSM[k] for k in list(FIXED_CSM)[:3]})
     _require(path, "codec_config.", mimi, FIXED_MIMI)
     _require(path, "codec_config.", mimi, {"num_quantizers": csm.num_codebooks, "frame_size": FRAME_SAMPLES})
+    generation = folder / "generation_config.json"
+    own = _own_sampling(generation)
     return ModelConfig(
         backbone=_shape(csm),
         depth=_shape(csm.depth_decoder_config),
         codebooks=csm.num_codebooks,
         codebook_size=mimi.codebook_size,
         vocabulary=csm.vocab_size,
-        alignment_heads=_alignment_heads(folder / "generation_config.json", _shape(csm)),
+        alignment_heads=_alignment_heads(generation, _shape(csm)),
+        temperature=TEMPERATURE if own.temperature is None else own.temperature,
+        top_k=TOP_K if own.top_k is None else own.top_k,
         csm=csm,
         mimi=mimi,
     )
@@ -121,6 +138,16 @@ def _alignment_heads(path: Path, backbone: TransformerShape) -> tuple[tuple[int,
             f"{limits[0] - 1} and heads from 0 to {limits[1] - 1}; correct it, or leave it out"
         )
     return tuple((layer, head) for layer, head in valid)
+
+
+def _own_sampling(path: Path) -> Sampling:
+    """Return how a generation config wants codes to be drawn."""
+    raw = _read_json(path)
+    said = raw if isinstance(raw, dict) else {}
+    try:
+        return Sampling(temperature=said.get("temperature"), top_k=said.get("top_k"))
+    except SettingsError as error:
+        raise CheckpointFormatError(f"{path}: {error}; correct it, or leave it out") from None
 
 
 def _is_index(value: object, size: int) -> bool:

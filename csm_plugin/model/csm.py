@@ -114,15 +114,15 @@ class CSM:
         Args:
             text: where in the row the tokens are that will be spoken, for word times.
         """
-        greedy = sampling.temperature == 0
+        temperature, top_k = self.config.drawing(sampling)
         noise = utterance_noise(seed, max_frames, self.config.codebooks)
         self._next_input[row] = self._embed(last)[0]
         self._position[row] = position
         self._frame[row] = 0
         self._noise[row, :max_frames] = torch.from_numpy(noise).to(self.device, non_blocking=True)
-        self._inverse_temperature[row] = 1.0 if greedy else 1.0 / sampling.temperature
+        self._inverse_temperature[row] = 1.0 / temperature if temperature > 0 else 1.0
         self._rank_bias[row] = 0.0
-        self._rank_bias[row, 1 if greedy else sampling.top_k :] = -torch.inf
+        self._rank_bias[row, top_k:] = -torch.inf
         self.decoder_state.reset(Rows([row], self.device))
         if self.alignment is not None:
             self.alignment.begin(row, text)

@@ -26,8 +26,8 @@ class CSMTTSSettings(TTSSettings):
             they are spoken. Any other: the text reaches the model as it is.
         model: for reading only; the engine decides it.
         speaker: the number under which it speaks, 0 to 99.
-        temperature: 0 (greedy) to 2.
-        top_k: how many of the likeliest codes may be drawn, at least 1.
+        temperature: 0 (greedy) to 2, or None for the checkpoint's own.
+        top_k: how many of the likeliest codes may be drawn, at least 1, or None for the checkpoint's own.
         seed: makes every sentence repeatable; None draws anew.
         listen: whether what the user says becomes context, so that the voice fits to it.
         user_speaker: the number under which the user's speech is kept, 0 to 99 and not `speaker`; None takes 1 if
@@ -35,8 +35,8 @@ class CSMTTSSettings(TTSSettings):
     """
 
     speaker: int | NotGiven = field(default_factory=lambda: NOT_GIVEN)
-    temperature: float | NotGiven = field(default_factory=lambda: NOT_GIVEN)
-    top_k: int | NotGiven = field(default_factory=lambda: NOT_GIVEN)
+    temperature: float | NotGiven | None = field(default_factory=lambda: NOT_GIVEN)
+    top_k: int | NotGiven | None = field(default_factory=lambda: NOT_GIVEN)
     seed: int | NotGiven | None = field(default_factory=lambda: NOT_GIVEN)
     listen: bool | NotGiven = field(default_factory=lambda: NOT_GIVEN)
     user_speaker: int | NotGiven | None = field(default_factory=lambda: NOT_GIVEN)
@@ -68,13 +68,16 @@ def complete(given: TTSSettings | None) -> CSMTTSSettings:
     return settings
 
 
-def check_change(current: CSMTTSSettings, delta: TTSSettings, *, voices: Sequence[str] | None) -> None:
+def check_change(current: CSMTTSSettings, delta: TTSSettings, *, voices: Sequence[str] | None) -> CSMTTSSettings:
     """Check a change before it is applied.
 
     Args:
         current: the settings that are in force.
         delta: what is to change.
         voices: the engine's voices, None while they are not known.
+
+    Returns:
+        The settings as they will be.
 
     Raises:
         SettingsError: a setting is unknown, out of range, or cannot be changed.
@@ -91,6 +94,7 @@ def check_change(current: CSMTTSSettings, delta: TTSSettings, *, voices: Sequenc
     sampling_of(wanted)
     if voices is not None:
         check_voice(wanted.voice, voices)
+    return wanted
 
 
 def check_known(settings: TTSSettings) -> None:

@@ -61,8 +61,8 @@ class SpeechOrder(BaseModel):
     stream_format: Literal["audio", "sse"] = Field("audio", description="`sse` sends events with base64 sound.")
     instructions: str | None = Field(None, max_length=0, description="Not supported: CSM follows none.")
     speaker: int = Field(0, ge=0, le=99, description="CSM's speaker number.")
-    temperature: float = Field(0.9, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
-    top_k: int = Field(50, ge=1, le=4096, description="How many of the likeliest codes may be drawn.")
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
+    top_k: int | None = Field(None, ge=1, le=4096, description="How many of the likeliest codes may be drawn.")
     seed: int | None = Field(None, ge=0, lt=2**63, description="The same seed says it the same way again.")
 
     @property

@@ -15,9 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from csm_plugin.errors import CheckpointFormatError
+from csm_plugin.model.config import read_config
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.random_checkpoint import write_random_checkpoint
 from csm_plugin.model.tokenizer import SegmentTokenizer
+from csm_plugin.settings import Sampling
 from tests.model.helpers import CPU, Speaker, speak, text_positions, tokens_of
 
 WEIGHTS = "model.safetensors"
@@ -193,3 +195,24 @@ def test_a_folder_without_a_tokenizer_is_refused(copy: Path) -> None:
 def test_special_tokens_in_a_text_stay_text(folder: Path) -> None:
     plain = SegmentTokenizer(folder).encode("hi <|end_of_text|>", 3)
     assert np.count_nonzero(plain == plain[-1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [({"temperature": 0.6, "top_k": 20}, (0.6, 20)), ({}, (0.9, 50)), ({"temperature": 0}, (0, 1))],
+)
+def test_codes_are_drawn_as_the_checkpoint_says(
+    copy: Path, said: dict[str, float], expected: tuple[float, int]
+) -> None:
+    (copy / "generation_config.json").write_text(json.dumps(said))
+    config = read_config(copy)
+
+    assert config.drawing(Sampling()) == expected
+    assert config.drawing(Sampling(temperature=1.0, top_k=7)) == (1.0, 7)
+
+
+def test_sampling_that_makes_no_sense_is_refused(copy: Path) -> None:
+    (copy / "generation_config.json").write_text(json.dumps({"temperature": 9}))
+
+    with pytest.raises(CheckpointFormatError, match=r"generation_config.json: temperature is 9; .* correct it"):
+        read_config(copy)
