@@ -17,6 +17,7 @@ from csm_plugin.settings import SAMPLE_RATE_HZ
 from csm_plugin.text.normalize import normalize
 
 MAX_PROMPT_S = 30.0
+SUFFIXES = (".wav", ".flac")
 VOICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -50,7 +51,10 @@ class VoicePrompt:
 
 
 class VoiceLibrary:
-    """The voice prompts in some folders: `name.wav` beside `name.txt`. Read when first asked for. Thread-safe."""
+    """The voice prompts in some folders: `name.wav` or `name.flac` beside `name.txt`.
+
+    Read when first asked for. Thread-safe.
+    """
 
     def __init__(self, folders: list[Path]) -> None:
         self._folders = [folder for folder in folders if folder.is_dir()]
@@ -65,7 +69,7 @@ class VoiceLibrary:
     @property
     def names(self) -> list[str]:
         """The names that `get` knows."""
-        files = (path for folder in self._folders for path in folder.glob("*.wav"))
+        files = (path for folder in self._folders for path in folder.iterdir() if path.suffix in SUFFIXES)
         return sorted({p.stem for p in files if VOICE_NAME.fullmatch(p.stem) and p.with_suffix(".txt").is_file()})
 
     def get(self, voice: str | VoicePrompt) -> VoicePrompt:
@@ -87,7 +91,8 @@ class VoiceLibrary:
         return self._prompts[voice]
 
     def _read(self, name: str) -> VoicePrompt:
-        path = next(f / f"{name}.wav" for f in self._folders if (f / f"{name}.wav").is_file())
+        places = (folder / f"{name}{suffix}" for folder in self._folders for suffix in SUFFIXES)
+        path = next(place for place in places if place.is_file())
         try:
             pcm, rate = read_audio(path, max_seconds=MAX_PROMPT_S)
             text = path.with_suffix(".txt").read_text(encoding="utf-8")

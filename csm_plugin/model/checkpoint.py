@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -17,9 +18,10 @@ from huggingface_hub.errors import (
 )
 from loguru import logger
 
-from csm_plugin.errors import CheckpointAccessError, CheckpointNotFound
+from csm_plugin.errors import CheckpointAccessError, CheckpointFormatError, CheckpointNotFound
 from csm_plugin.model import stand_in
 
+DIGESTS = "SHA256SUMS"
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
 UNGATED_COPIES = ("unsloth/csm-1b", "eustlb/csm-1b")
 FILES = ["*.json", "*.safetensors", "*.jinja"]  # nothing that could run code
@@ -39,10 +41,11 @@ def find_checkpoint(model: str | Path) -> Path:
 
     Raises:
         CheckpointNotFound: it is none of the three.
+        CheckpointFormatError: a bundled one is damaged.
         CheckpointAccessError: the hub refuses it or cannot be reached.
     """
     if isinstance(model, str) and model in bundled_models():
-        return BUNDLED / model
+        return _undamaged(BUNDLED / model)
     folder = Path(model).expanduser()
     if str(model) and folder.is_dir():
         return folder
@@ -57,6 +60,21 @@ def find_checkpoint(model: str | Path) -> Path:
             "or a hub id such as 'sesame/csm-1b'"
         )
     return _download(model)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 digests of a checkpoint's files, by their paths in its folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DIGESTS)
+    return {str(path.relative_to(folder).as_posix()): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def _undamaged(folder: Path) -> Path:
+    """Return a bundled checkpoint's folder if its files are those whose digests are pinned."""
+    pinned = folder / DIGESTS
+    lines = pinned.read_text(encoding="utf-8").splitlines() if pinned.is_file() else []
+    if lines and digests(folder) != {name: digest for digest, name in (line.split("  ", 1) for line in lines)}:
+        raise CheckpointFormatError(f"the bundled checkpoint {folder.name} is damaged; install csm-plugin again")
+    return folder
 
 
 def _download(hub_id: str) -> Path:

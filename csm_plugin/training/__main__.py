@@ -8,7 +8,7 @@ from loguru import logger
 
 from csm_plugin.errors import CSMError
 
-STAGES = ("corpus", "codebooks", "decoder", "encoder", "gate", "lm", "export", "listen", "keep")
+STAGES = ("corpus", "codebooks", "decoder", "encoder", "gate", "lm", "export", "listen", "bundle", "keep")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,8 +71,12 @@ def _run(chosen: argparse.Namespace) -> None:
         from csm_plugin.evaluation.evaluation import Order
         from csm_plugin.training import export, files
 
-        checkpoint = files.require(chosen.folder / export.FOLDER, "export")
+        checkpoint = files.require(chosen.folder / export.FOLDER, export.STAGE)
         terminal.run(Order(str(checkpoint)), chosen.folder / "evaluation", Console(stderr=True))
+    elif chosen.stage == "bundle":
+        from csm_plugin.training import bundle
+
+        bundle.run(chosen.folder)
     else:
         from csm_plugin.training import keep
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from csm_plugin.training import files
+from csm_plugin.training.sizes import CODEBOOKS
 from csm_plugin.training.tokens import CHARACTERS
 from csm_plugin.training.voices import VOICES
 
@@ -22,7 +23,7 @@ production is CSM-1B.
 
 | | |
 |---|---|
-| parameters | {parameters}: Mimi with 8 codebooks at 12.5 frames/s, a backbone of 5 layers, a depth decoder of 2 |
+| parameters | {parameters}: Mimi with {codebooks} codebooks, 12.5 frames/s; 5 backbone and 2 depth decoder layers |
 | text | {characters} characters, lower case; other writing is normalised |
 | voices by speaker id | {voices} |
 | voice prompts | the same names, in `voices/` |
@@ -62,6 +63,7 @@ def write(place: Path, parameters: int, steps: dict[str, int], hours: float) -> 
         count=len(VOICES),
         parameters=f"{parameters / 1e6:.1f} M",
         characters=len(CHARACTERS),
+        codebooks=CODEBOOKS,
         voices=", ".join(f"{number} {voice.name}" for number, voice in enumerate(VOICES)),
         hours=f"({hours:.0f} hours) " if hours else "",
         steps=", ".join(f"{stage} {count:,} steps" for stage, count in steps.items()),

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import soundfile
 import torch
 from loguru import logger
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -15,7 +16,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from csm_plugin.audio.files import write_wav
 from csm_plugin.training import card, codes, corpus, decoder, encoder, files, language_model
 from csm_plugin.training.codebooks import load_coder
 from csm_plugin.training.codec import load_codec
@@ -26,6 +26,7 @@ from csm_plugin.training.synthesis import SAMPLE_RATE, speak
 from csm_plugin.training.tokens import AUDIO, AUDIO_EOS, BEGIN, CHARACTERS, END, NUMBER, PAD, REPLACED, SPECIAL
 from csm_plugin.training.voices import VOICES
 
+STAGE = "export"
 FOLDER = "csm-tiny"
 _AVERAGE = "average."
 _TEMPERATURE = 0.6
@@ -127,10 +128,10 @@ def save(model: CsmForConditionalGeneration, place: Path) -> None:
 
 
 def save_voices(place: Path) -> None:
-    """Write a prompt for each voice: its recording as 16-bit WAV and its text."""
+    """Write a prompt for each voice: its recording as 16-bit FLAC and its text."""
     place.mkdir()
     for voice, text in zip(VOICES, PROMPTS, strict=True):
-        write_wav(place / f"{voice.name}.wav", speak(text, voice).samples, SAMPLE_RATE)
+        soundfile.write(place / f"{voice.name}.flac", speak(text, voice).samples, SAMPLE_RATE, subtype="PCM_16")
         files.write_bytes(place / f"{voice.name}.txt", text.encode())
 
 

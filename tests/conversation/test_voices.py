@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from csm_plugin.audio.files import WavWriter
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
@@ -33,6 +34,13 @@ def test_voices_beside_a_checkpoint_are_found_by_name(folder: Path) -> None:
     assert prompt.text == "My name is Ann."
     assert prompt.sample_rate == 24_000 and abs(len(prompt.pcm) - 24_000) < 10
     assert library.get("ann") is prompt
+
+
+def test_a_recording_may_be_flac(folder: Path) -> None:
+    soundfile.write(folder / "voices" / "bob.flac", SECOND, 16_000)
+    (folder / "voices" / "bob.txt").write_text("My name is Bob.")
+    library = VoiceLibrary.beside(folder)
+    assert library.names == ["ann", "bob"] and library.get("bob").text == "My name is Bob."
 
 
 def test_a_users_own_folder_comes_first(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

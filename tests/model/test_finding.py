@@ -10,9 +10,9 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 from loguru import logger
 
-from csm_plugin.errors import CheckpointAccessError, CheckpointNotFound
+from csm_plugin.errors import CheckpointAccessError, CheckpointFormatError, CheckpointNotFound
 from csm_plugin.model import checkpoint
-from csm_plugin.model.checkpoint import bundled_models, find_checkpoint
+from csm_plugin.model.checkpoint import DIGESTS, bundled_models, digests, find_checkpoint
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[dict[str, object]]:
@@ -40,6 +40,21 @@ def test_a_bundled_name_comes_before_a_folder_of_that_name(tmp_path: Path, monke
     monkeypatch.setattr(checkpoint, "BUNDLED", tmp_path / "bundled")
     assert bundled_models() == ["csm-tiny"]
     assert find_checkpoint("csm-tiny") == bundled
+
+
+def test_a_bundled_checkpoint_that_is_damaged_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "BUNDLED", tmp_path)
+    bundled = tmp_path / "csm-tiny"
+    (bundled / "voices").mkdir(parents=True)
+    (bundled / "config.json").write_text("{}")
+    (bundled / "voices" / "ann.txt").write_text("Ann")
+    lines = [f"{digest}  {name}\n" for name, digest in digests(bundled).items()]
+    (bundled / DIGESTS).write_text("".join(lines))
+    assert len(lines) == 2 and find_checkpoint("csm-tiny") == bundled
+
+    (bundled / "voices" / "ann.txt").write_text("Anna")
+    with pytest.raises(CheckpointFormatError, match="install csm-plugin again"):
+        find_checkpoint("csm-tiny")
 
 
 def test_a_folder_may_be_a_path_or_a_string(tmp_path: Path) -> None:
