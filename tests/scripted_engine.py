@@ -36,6 +36,8 @@ class Script:
 
     Args:
         frames: how many frames of 80 ms it has; None is one per character of its text.
+        sound: what is heard instead of a tone, float32 [frames * 1920].
+        words: when its words are heard; None spreads them evenly.
         frames_per_chunk: how many frames come in one chunk.
         frame_delay_s: how long each chunk takes to make, in seconds.
         refusal: what `speak` raises instead of starting.
@@ -45,6 +47,8 @@ class Script:
     """
 
     frames: int | None = None
+    sound: Pcm | None = None
+    words: Sequence[Word] | None = None
     frames_per_chunk: int = 1
     frame_delay_s: float = 0.0
     refusal: Exception | None = None
@@ -106,7 +110,7 @@ class ScriptedUtterance:
         self._script = script
         count = len(segment.text) if script.frames is None else script.frames
         self._count = count
-        self._words = words_of(segment.text, count * FRAME_S)
+        self._words = words_of(segment.text, count * FRAME_S) if script.words is None else script.words
         talk.engine.live.append(self)
         talk.ledger.append(self.entry)
 
@@ -130,8 +134,11 @@ class ScriptedUtterance:
     def _take(self, start: int, frames: int) -> ScriptedChunk:
         self._talk.engine.frames_stepped += frames
         end_s = (start + frames) * FRAME_S
+        sound = self._script.sound
         chunk = ScriptedChunk(
-            pcm=tone(self._segment, start, frames),
+            pcm=tone(self._segment, start, frames)
+            if sound is None
+            else sound[start * FRAME_SAMPLES : (start + frames) * FRAME_SAMPLES],
             codes=np.full((frames, CODEBOOKS), 1, np.int32),
             start_s=start * FRAME_S,
             words=tuple(word for word in self._words if start * FRAME_S < word.end_s - 1e-9 <= end_s),
@@ -157,26 +164,9 @@ class ScriptedUtterance:
 
 
 class ScriptedTurn:
-    """A stand-in for the user's turn on its way into the context: it is there once its encoding ended."""
-
-    def __init__(self, put: Callable[[], None], *, ready: bool) -> None:
-        self.done = False
-        self.cancelled = False
-        self._put = put
-        if ready:
-            self.finish()
-
-    def finish(self) -> None:
-        """Let the encoding end."""
-        if not self.done and not self.cancelled:
-            self.done = True
-            self._put()
-
-    def cancel(self) -> None:
-        self.cancelled = not self.done
+    """A stand-in for the user's turn on its way into the context: it is there at once."""
 
     def __await__(self) -> Generator[Any, None, None]:
-        self.finish()
         return
         yield
 
@@ -189,7 +179,6 @@ class ScriptedConversation:
         self.engine = engine
         self.ledger = Ledger(CODEBOOKS, _tokens)
         self.interruptions: list[float | None] = []
-        self.turns: list[ScriptedTurn] = []
         self.heard: list[tuple[str, Pcm, int]] = []
         """What was listened to: text, float32 [samples] at 24 kHz, speaker."""
         self.voice, self.speaker, self.sampling = voice, speaker, sampling or Sampling()
@@ -219,14 +208,10 @@ class ScriptedConversation:
         sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
         words = normalize_text(text) if text and is_speakable(text) else ""
         frames = [np.full(CODEBOOKS, 2, np.int32)] * -(-len(sound) // FRAME_SAMPLES)
-
-        def put() -> None:
-            self.heard.append((words, sound, speaker))
-            self.ledger.append(Entry(speaker, words, _tokens(words, speaker), frames))
-            self.ledger.begin_turn()
-
-        self.turns.append(ScriptedTurn(put, ready=self.engine.encodes_at_once))
-        return self.turns[-1]
+        self.heard.append((words, sound, speaker))
+        self.ledger.append(Entry(speaker, words, _tokens(words, speaker), frames))
+        self.ledger.begin_turn()
+        return ScriptedTurn()
 
     def interrupt(self, heard_s: float | None = None) -> None:
         self.interruptions.append(heard_s)
@@ -258,7 +243,6 @@ class ScriptedEngine:
         script: what happens to the utterance of a text; by default a frame per character, at once.
         voices: names that a conversation may ask for.
         rows: how many utterances may be live, for `stats`.
-        encodes_at_once: whether a turn that is listened to is in the context at once, or when it is awaited.
     """
 
     sample_rate = SAMPLE_RATE_HZ
@@ -270,12 +254,10 @@ class ScriptedEngine:
         *,
         voices: Sequence[str] = ("ann", "bob"),
         rows: int = 8,
-        encodes_at_once: bool = True,
     ) -> None:
         self.script = script
         self.voices = list(voices)
         self.closed = False
-        self.encodes_at_once = encodes_at_once
         self.frames_stepped = 0
         self.live: list[ScriptedUtterance] = []
         self.segments: list[Segment] = []

@@ -109,6 +109,10 @@ class Context(Reply):
     type: Literal["context"] = "context"
     conversation: Number
     segments: list[Held]
+    used: int = 0
+    """Positions of the model's context that are taken, the voice prompt's among them."""
+    positions: int = 0
+    """How many it has. Old segments leave before it is full."""
 
 
 class Failed(Reply):

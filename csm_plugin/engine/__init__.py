@@ -1,10 +1,19 @@
-"""Requests in time: conversations, their utterances, the schedule, and the thread that owns the device."""
+"""Requests in time: conversations, their utterances, the schedule, and the thread that owns the device.
+
+Only `Engine` loads torch: whoever speaks to a server needs the other names without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from csm_plugin.conversation import Segment, VoicePrompt, Word
 from csm_plugin.engine.conversation import Conversation, Turn
-from csm_plugin.engine.engine import Engine
 from csm_plugin.engine.registry import EngineStats
 from csm_plugin.engine.utterance import SpeechChunk, Utterance
+
+if TYPE_CHECKING:
+    from csm_plugin.engine.engine import Engine
 
 __all__ = [
     "Conversation",
@@ -17,3 +26,11 @@ __all__ = [
     "VoicePrompt",
     "Word",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Engine":
+        from csm_plugin.engine.engine import Engine
+
+        return Engine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import replace
 from types import EllipsisType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,18 @@ import numpy.typing as npt
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoicePrompt, longest_utterance
 from csm_plugin.engine.frame_buffer import FrameBuffer
-from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.engine.script import Script
 from csm_plugin.engine.session import ListenJob, Session, SpeakJob, VoiceJob
 from csm_plugin.engine.utterance import Utterance
 from csm_plugin.engine.word_clock import WordClock
 from csm_plugin.errors import SettingsError, TextError
-from csm_plugin.model.tokenizer import SegmentTokenizer
 from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
+
+if TYPE_CHECKING:
+    from csm_plugin.engine.scheduler import Scheduler
+    from csm_plugin.model.tokenizer import SegmentTokenizer
 
 
 class Turn:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation import split_words
-from csm_plugin.model.tokenizer import PlacedTokens
+
+if TYPE_CHECKING:
+    from csm_plugin.model.tokenizer import PlacedTokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,12 @@ from csm_plugin.engine.durations import Pace, expected_s
 from csm_plugin.engine.frame_buffer import FrameBuffer
 from csm_plugin.engine.loudness import speech_s
 from csm_plugin.engine.script import Script
-from csm_plugin.engine.slots import Slot
 from csm_plugin.engine.word_clock import WordClock
 from csm_plugin.errors import CSMError
 from csm_plugin.settings import Sampling
+
+if TYPE_CHECKING:
+    from csm_plugin.engine.slots import Slot
 
 MAX_BUFFERED_FRAMES = 25
 """2 s of audio: generation pauses when so much waits for the reader."""
