@@ -62,11 +62,21 @@ class MoonshineRecogniser(SegmentedSTTService):
             One `TranscriptionFrame`, or nothing if no words were recognised.
         """
         await self.start_processing_metrics()
-        text = await asyncio.get_running_loop().run_in_executor(_thread, _recognise, audio, self.sample_rate)
+        text = await recognise(audio, self.sample_rate)
         await self.stop_processing_metrics()
         logger.debug(f"{self}: recognised [{text}]")
         if text:
             yield TranscriptionFrame(text, self._user_id, time_now_iso8601(), Language.EN)
+
+
+async def recognise(audio: bytes, rate_hz: int) -> str:
+    """The words of one stretch of speech, empty for none; off the event loop.
+
+    Args:
+        audio: int16 samples, mono.
+        rate_hz: of the samples.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_thread, _recognise, audio, rate_hz)
 
 
 async def load_recogniser() -> None:

@@ -19,7 +19,6 @@ from csm_plugin.livekit.log import logger
 
 if TYPE_CHECKING:
     from csm_plugin.livekit.interface import SpeechEngine
-    from csm_plugin.livekit.sidecar import Sidecar
 
 DEFAULT_MODEL = "csm-tiny"
 
@@ -139,38 +138,51 @@ class RemoteBackend(ThreadedBackend):
     async def aclose(self) -> None:
         with self._lock:
             made, self._made = self._made, None
-        if made is not None and made.done() and made.exception() is None:
-            await asyncio.to_thread(made.result().close)
+        if made is not None and made.done():
+            await asyncio.to_thread(self._release, made)
+        elif made is not None:
+            made.add_done_callback(self._release)
+
+    def _release(self, made: Future[SpeechEngine]) -> None:
+        """Close an engine that nobody waits for any more."""
+        if made.exception() is None:
+            made.result().close()
 
 
 class SidecarBackend(RemoteBackend):
     """The server that all processes of this machine share; started by whoever needs it first."""
 
     def __init__(self, model: str) -> None:
+        from csm_plugin.livekit.sidecar import Sidecar
+
         super().__init__("", None, model)
-        self._sidecar: Sidecar | None = None
+        self._sidecar = Sidecar(model)
         self._reviving = threading.Lock()
 
     def make(self) -> SpeechEngine:
-        from csm_plugin.livekit.sidecar import Sidecar
-
-        self._sidecar = self._sidecar or Sidecar(self.model)
         address = self._sidecar.start()
         return connect(address.url, address.api_key)
 
     def revive(self) -> None:
-        sidecar = self._sidecar
-        if sidecar is not None and self._reviving.acquire(blocking=False):
-            _in_thread(self._start_again, sidecar)
+        with self._lock:
+            is_used = self._made is not None
+        if is_used and self._reviving.acquire(blocking=False):
+            _in_thread(self._start_again)
 
     async def aclose(self) -> None:
         await super().aclose()
-        if self._sidecar is not None:
-            await asyncio.to_thread(self._sidecar.leave)
+        await asyncio.to_thread(self._sidecar.leave)
 
-    def _start_again(self, sidecar: Sidecar) -> None:
+    def _release(self, made: Future[SpeechEngine]) -> None:
+        super()._release(made)
+        with self._lock:
+            is_used = self._made is not None
+        if not is_used:
+            self._sidecar.leave()
+
+    def _start_again(self) -> None:
         try:
-            sidecar.start()
+            self._sidecar.start()
         except CSMError as error:
             logger.error("the server beside the worker is gone: %s", error)
         finally:

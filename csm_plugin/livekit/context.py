@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents import AgentSession, ConversationItemAddedEvent, UserStateChangedEvent
+from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
 from livekit.agents.voice import SpeechHandle, agent_activity, io
 
-from csm_plugin.errors import CSMError, EngineClosedError, SettingsError
-from csm_plugin.livekit.hearing import HeardTurn, Hearing, Tap, last_words
-from csm_plugin.livekit.log import logger
+from csm_plugin.errors import EngineClosedError, SettingsError
+from csm_plugin.livekit.listening import Listening
 from csm_plugin.livekit.options import TTSOptions, check_speaker
 from csm_plugin.livekit.takes import Take, heard_frames
 from csm_plugin.settings import FRAME_S
@@ -67,8 +66,7 @@ class Context:
             raise RuntimeError("this version of livekit-agents is not supported; install livekit-agents 1.8")
         self._user_speaker = int(options.speaker == 0) if user_speaker is None else user_speaker
         check_speaker("user_speaker", self._user_speaker)
-        if self._user_speaker == options.speaker:
-            raise SettingsError(f"speaker and user_speaker are both {options.speaker}; give the user another number")
+        self.check(options)
         self._session = session
         self._open_talk = open_talk
         self._is_speaking = is_speaking
@@ -77,15 +75,18 @@ class Context:
         self._takes: list[Take] = []  # of one speech, in the order in which they were spoken; their fate is not known
         self._played_s: list[float] = []  # where playing stopped, by take
         self._changed = asyncio.Event()
-        self._hearing = Hearing() if listen else None
-        self._listening: set[asyncio.Task[None]] = set()
         self._output: io.AudioOutput | None = None
+        self._listening = self._listen() if listen else None
         self.closed = False
         session.on("conversation_item_added", self._on_item)
         session.on("agent_state_changed", self._watch)
-        session.on("user_state_changed", self._on_user_state)
         session.on("close", self._on_close)
         self._watch()
+
+    def check(self, options: TTSOptions) -> None:
+        """Raise SettingsError if the TTS would speak under the user's number."""
+        if self._user_speaker == options.speaker:
+            raise SettingsError(f"speaker and user_speaker are both {options.speaker}; give the user another number")
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -105,11 +106,11 @@ class Context:
                 raise EngineClosedError("the session's conversation has ended")
             if not self._may_speak(speech):
                 await self._changed.wait()
-            elif self._listening:
-                await asyncio.wait(self._listening)
+            elif turns := self._turns_under_way:
+                await asyncio.wait(turns)
             else:
                 talk = await self._conversation(options)
-                if self._may_speak(speech) and not self._listening:
+                if self._may_speak(speech) and not self._turns_under_way:
                     break
         if options != self._options:
             talk.configure(voice=options.voice, speaker=options.speaker, sampling=options.sampling)
@@ -126,16 +127,19 @@ class Context:
         self.closed = True
         self._session.off("conversation_item_added", self._on_item)
         self._session.off("agent_state_changed", self._watch)
-        self._session.off("user_state_changed", self._on_user_state)
         self._session.off("close", self._on_close)
         if self._output is not None:
             self._output.off("playback_finished", self._on_playback_finished)
-        for task in self._listening:
-            task.cancel()
+        if self._listening is not None:
+            self._listening.close()
         if self._talk is not None:
             self._talk.add_done_callback(_close_talk)
             self._talk.cancel()
         self._notify()
+
+    @property
+    def _turns_under_way(self) -> set[asyncio.Task[None]]:
+        return set() if self._listening is None else self._listening.under_way
 
     @property
     def _opened(self) -> Talk | None:
@@ -147,12 +151,25 @@ class Context:
         """Whether a speech is confirmed, and nothing of another one is under way."""
         return speech.scheduled and all(take.speech is speech for take in self._takes)
 
+    def _listen(self) -> Listening:
+        return Listening(
+            self._session,
+            lambda: self._conversation(self._options),
+            speaker=self._user_speaker,
+            changed=self._notify,
+        )
+
     async def _conversation(self, options: TTSOptions) -> Talk:
-        if self._talk is None or _failed(self._talk):
+        if not self.closed and (self._talk is None or _failed(self._talk)):
             self._options = options
             self._talk = asyncio.create_task(_await(self._open_talk(options)), name="csm-open-conversation")
             self._talk.add_done_callback(_failed)
-        return await asyncio.shield(self._talk)
+        talk = self._talk
+        if talk is not None:
+            await asyncio.wait([talk])
+        if talk is None or talk.cancelled():
+            raise EngineClosedError("the session's conversation has ended")
+        return talk.result()
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
@@ -160,8 +177,8 @@ class Context:
             takes = [take for take in self._takes if take.speech is current_speech()]
             if takes:
                 self._commit(item)
-        elif isinstance(item, ChatMessage) and item.role == "user":
-            self._take_user_turn(item.text_content or "")
+        elif isinstance(item, ChatMessage) and item.role == "user" and self._listening is not None:
+            self._listening.take(item.text_content or "")
         self._notify()
 
     def _commit(self, item: ChatMessage) -> None:
@@ -186,35 +203,6 @@ class Context:
         self._takes.clear()
         self._played_s.clear()
 
-    def _take_user_turn(self, text: str) -> None:
-        turn = None if self._hearing is None else self._hearing.take()
-        if turn is not None:
-            task = asyncio.create_task(self._listen(text, turn), name="csm-listen")
-            self._listening.add(task)
-            task.add_done_callback(self._on_listened)
-
-    async def _listen(self, text: str, turn: HeardTurn) -> None:
-        """Hand the user's turn to the conversation, which encodes it while the LLM thinks."""
-        try:
-            talk = await self._conversation(self._options)
-            words = last_words(text, turn.share)
-            # Resampling leaves the loop alone.
-            await asyncio.to_thread(talk.listen, words, turn.pcm, turn.sample_rate, self._user_speaker)
-        except (CSMError, OSError) as error:
-            logger.warning("the user's turn is left out of the context: %s", type(error).__name__)
-
-    def _on_listened(self, task: asyncio.Task[None]) -> None:
-        self._listening.discard(task)
-        self._notify()
-
-    def _on_user_state(self, event: UserStateChangedEvent) -> None:
-        if self._hearing is not None:
-            if event.new_state == "speaking":
-                self._hearing.begin(event.created_at)
-            elif event.old_state == "speaking":
-                self._hearing.end(event.created_at)
-        self._notify()
-
     def _on_playback_finished(self, event: io.PlaybackFinishedEvent) -> None:
         if self._takes:
             self._played_s.append(event.playback_position)
@@ -228,17 +216,9 @@ class Context:
             if output is not None:
                 output.on("playback_finished", self._on_playback_finished)
             self._output = output
-        source = self._session.input.audio
-        if self._hearing is not None and source is not None and not self._is_tapped(source):
-            self._session.input.audio = Tap(source, self._hearing.push)
+        if self._listening is not None:
+            self._listening.tap()
         self._notify()
-
-    def _is_tapped(self, source: io.AudioInput | None) -> bool:
-        while source is not None:
-            if isinstance(source, Tap):
-                return True
-            source = source.source
-        return False
 
     def _on_close(self, _event: object) -> None:
         self.close()

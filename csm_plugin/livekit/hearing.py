@@ -36,11 +36,13 @@ class Tap(io.AudioInput):
 
     def __init__(self, source: io.AudioInput, hear: Callable[[rtc.AudioFrame], None]) -> None:
         super().__init__(label="CSM", source=source)
-        self._hear = hear
+        self.hear: Callable[[rtc.AudioFrame], None] | None = hear
+        """None if nobody wants to be told any more."""
 
     async def __anext__(self) -> rtc.AudioFrame:
         frame = await super().__anext__()
-        self._hear(frame)
+        if self.hear is not None:
+            self.hear(frame)
         return frame
 
 
@@ -66,7 +68,7 @@ class Hearing:
         clock: seconds since the epoch, as the session's events have them.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: time.time()) -> None:
         self._clock = clock
         self._chunks: deque[Pcm16] = deque()
         self._rate = 0

@@ -22,6 +22,7 @@ from typing import Any
 from csm_plugin.livekit.sidecar import Address, Folder
 
 LOOK_S = 0.1
+LOCK_TRIES = 10
 READY_S = 600.0
 IDLE_S = 10.0
 """The server ends so long after its last user: jobs end and begin, and loading takes time."""
@@ -48,18 +49,19 @@ class Keeper:
         self._folder = folder
         self._command = command or [*serve, "--model", model]
         self._idle_s = idle_s
-        self._address = _address(folder)
+        self._address = Address(0, "")
         self._deaths: deque[float] = deque()
         self._ending = False
 
     def run(self) -> int:
         """Keep the server until nobody uses it; return 0, or 1 if it died too often."""
-        lock = self._folder.lock("keeper")
+        lock = self._lock()
         if lock is None:
             return 0
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._end)
         try:
+            self._address = _address(self._folder)
             while self._serve():
                 if self._died_too_often():
                     self._folder.fail(f"it died {MAX_DEATHS} times in {DEATHS_IN_S:g} s")
@@ -68,6 +70,14 @@ class Keeper:
         finally:
             self._folder.write(None)
             os.close(lock)
+
+    def _lock(self) -> int | None:
+        """Become the keeper; None if another one is. Whoever looks for a keeper has the lock for a moment, too."""
+        for _ in range(LOCK_TRIES):
+            if (lock := self._folder.lock("keeper")) is not None:
+                return lock
+            time.sleep(LOOK_S)
+        return None
 
     def _serve(self) -> bool:
         """Start the server and watch over it; tell whether it should be started again."""
@@ -85,8 +95,9 @@ class Keeper:
                     return True
                 with self._folder.tried("users") as unused:
                     used_s = used_s if unused else time.monotonic()
-                if time.monotonic() - used_s > self._idle_s:
-                    return False
+                    if time.monotonic() - used_s > self._idle_s:
+                        self._folder.write(None)  # nobody may still find it
+                        return False
                 time.sleep(LOOK_S)
             return False
         finally:

@@ -28,6 +28,8 @@ START_TIMEOUT_S = 600.0
 """How long a server may take to be ready: it may have to fetch and load gigabytes."""
 
 POLL_S = 0.05
+MAX_KEEPERS = 4
+"""So many keepers are started before it is given up: each ends by itself where another one was quicker."""
 
 
 class SidecarError(CSMError):
@@ -138,8 +140,9 @@ class Sidecar:
     def __init__(self, model: str, *, command: Sequence[str] = (), folder: Folder | None = None) -> None:
         self._model = model
         self._command = list(command)
-        self._folder = folder or Folder.of(model)
+        self._folder = folder
         self._guard = threading.Lock()
+        self._departures = 0
         self._users: int | None = None
         self._keeper: subprocess.Popen[Any] | None = None
 
@@ -147,39 +150,46 @@ class Sidecar:
         """Return where the server is, started if need be and ready; it stays as long as somebody uses it.
 
         Raises:
-            SidecarError: it cannot be started, or is not ready in time.
+            SidecarError: it cannot be started, is not ready in time, or was left meanwhile.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, departures = time.monotonic() + timeout_s, self._departures
         with self._guard:
-            began = False
-            while True:
-                self._users = self._users or self._folder.lock("users", shared=True)
-                with self._folder.tried("keeper") as free:
+            folder = self._folder = self._folder or Folder.of(self._model)
+            keepers = 0
+            while self._departures == departures:
+                self._users = self._users or folder.lock("users", shared=True)
+                with folder.tried("keeper") as free:
                     pass
-                if not free and self._users is not None and (address := self._folder.read()):
+                if not free and self._users is not None and (address := folder.read()):
                     return address
-                if began and free and (why := self._folder.failure()):
-                    raise SidecarError(f"the server for {self._model} ended: {why}; see {self._folder.log}")
+                is_keeping = self._keeper is not None and self._keeper.poll() is None
+                why = folder.failure() if keepers and free else None
+                if why is not None or (free and keepers == MAX_KEEPERS and not is_keeping):
+                    raise SidecarError(
+                        f"the server for {self._model} ended: {why or 'nothing keeps it'}; see {folder.log}"
+                    )
                 if time.monotonic() > deadline:
                     raise SidecarError(
-                        f"the server for {self._model} was not ready within {timeout_s:g} s; see {self._folder.log}"
+                        f"the server for {self._model} was not ready within {timeout_s:g} s; see {folder.log}"
                     )
-                if free and self._users is not None and (self._keeper is None or self._keeper.poll() is not None):
-                    self._folder.fail(None)
-                    self._folder.write(None)
-                    self._keeper = self._begin()
-                    began = True
+                if free and self._users is not None and not is_keeping:
+                    folder.fail(None)
+                    folder.write(None)
+                    self._keeper = self._begin(folder)
+                    keepers += 1
                 time.sleep(POLL_S)
+        raise SidecarError(f"the server for {self._model} was left while it started")
 
     def leave(self) -> None:
-        """Stop using the server; the last user's leaving ends it, after a while."""
+        """Stop using the server, also while it starts; the last user's leaving ends it, after a while."""
+        self._departures += 1
         with self._guard:
             if self._users is not None:
                 os.close(self._users)
                 self._users = None
 
-    def _begin(self) -> subprocess.Popen[Any]:
-        """Start the process that keeps the server; if another one is quicker, it ends at once."""
-        given = [sys.executable, "-m", "csm_plugin.livekit.keeper", str(self._folder.path), self._model, *self._command]
-        with self._folder.log.open("ab") as log:
+    def _begin(self, folder: Folder) -> subprocess.Popen[Any]:
+        """Start the process that keeps the server; if another one is quicker, it ends by itself."""
+        given = [sys.executable, "-m", "csm_plugin.livekit.keeper", str(folder.path), self._model, *self._command]
+        with folder.log.open("ab") as log:
             return subprocess.Popen(given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

@@ -49,7 +49,7 @@ class Speech:
         self._emitter = emitter
         self._timeout_s = timeout_s
         self._max_ahead_s = max_ahead_s
-        self._began_s: float | None = None
+        self._played_by_s = 0.0  # when all that was emitted will have been played, if playing never waits
         self._take: Take | None = None
 
     @property
@@ -90,10 +90,9 @@ class Speech:
                     if chunk is None:
                         break
                     self._take_in(take, spoken, chunk)
-                    await self._keep_pace(take)
+                    await self._keep_pace()
             finally:
-                utterance.cancel()
-                spoken.ended = utterance.finish_reason == "end"
+                take.stop(spoken, utterance)
             if utterance.finish_reason == "cancelled":
                 raise APIStatusError("the speech was cancelled", status_code=CLIENT_CLOSED)
             if utterance.finish_reason == "length":
@@ -109,7 +108,7 @@ class Speech:
 
     def _emit(self, take: Take, samples: bytes) -> None:
         """Emit 80 ms of sound, int16."""
-        self._began_s = _now_s() if self._began_s is None else self._began_s
+        self._played_by_s = max(self._played_by_s, _now_s()) + FRAME_S
         self._emitter.push_frame(rtc.AudioFrame(samples, SAMPLE_RATE_HZ, 1, len(samples) // 2))
         take.seconds += FRAME_S
 
@@ -118,9 +117,9 @@ class Speech:
             timed = TimedString(token.text, start_time=start_s + token.start_s, end_time=start_s + token.end_s)
             self._emitter.push_timed_transcript(timed)
 
-    async def _keep_pace(self, take: Take) -> None:
+    async def _keep_pace(self) -> None:
         """Wait while generation is too far ahead of real time."""
-        too_far_s = take.seconds - (_now_s() - (self._began_s or 0.0)) - self._max_ahead_s
+        too_far_s = self._played_by_s - _now_s() - self._max_ahead_s
         if too_far_s > 0:
             await asyncio.sleep(too_far_s)
 

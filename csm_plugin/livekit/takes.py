@@ -24,12 +24,12 @@ class SpokenPiece:
     """One piece of a reply as it was spoken.
 
     Args:
-        text: what is spoken, as the model reads it; empty for what cannot be spoken.
+        text: what is spoken, as the model reads it; empty for what cannot be spoken. Of a piece that was not spoken
+            to its end, what the conversation kept of it.
         transcript: its written words.
         start_s: where in the take's sound it begins.
         frames: how many frames of it were taken from the engine.
         words: its spoken words so far, with their times.
-        ended: whether it was spoken to its end.
     """
 
     text: str
@@ -37,7 +37,6 @@ class SpokenPiece:
     start_s: float
     frames: int = 0
     words: list[Word] = field(default_factory=list)
-    ended: bool = False
 
     def add(self, frames: int, chunk: SpeechChunk) -> None:
         """Note a chunk that was taken from the engine."""
@@ -62,10 +61,7 @@ class SpokenPiece:
 
     def _words_in(self, frames: int) -> int:
         """How many spoken words its first frames hold, as the conversation's ledger judges it."""
-        if self.ended:
-            return len(heard_text(self.text, frames * FRAME_S, self.frames * FRAME_S, self.words).split())
-        known = " ".join(word.text for word in self.words)
-        return len((known if frames >= self.frames else heard_text(known, frames * FRAME_S, None, self.words)).split())
+        return len(heard_text(self.text, frames * FRAME_S, self.frames * FRAME_S, self.words).split())
 
 
 class Take:
@@ -100,6 +96,13 @@ class Take:
             spoken = SpokenPiece(utterance.text, PieceTranscript(piece.written, utterance.text), self.seconds)
         self.pieces.append(spoken)
         return spoken, utterance
+
+    def stop(self, spoken: SpokenPiece, utterance: Utterance) -> None:
+        """The piece is over, at its end or before: what is left of it is not spoken. Never blocks."""
+        utterance.cancel()
+        if self.speech is not None and utterance.finish_reason != "end":
+            kept = self._talk.segments[-1:] if spoken.frames else ()
+            spoken.text = kept[0].text if kept and utterance.text.startswith(kept[0].text) else ""
 
     def end(self) -> None:
         """The stream is over. Never blocks."""

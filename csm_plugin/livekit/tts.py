@@ -40,8 +40,8 @@ class TTS(tts.TTS[Any]):
     Args:
         voice: the name of one of the engine's voices, or None for whatever voice the model picks.
         speaker: the number under which it speaks, 0 to 99.
-        temperature: 0 (greedy) to 2.
-        top_k: how many of the likeliest codes may be drawn, at least 1.
+        temperature: 0 (greedy) to 2, or None for the checkpoint's own.
+        top_k: how many of the likeliest codes may be drawn, at least 1, or None for the checkpoint's own.
         seed: makes what is spoken repeatable; None draws anew.
         normalize: write numbers, signs and abbreviations out before they are spoken; the rules are for English.
         max_ahead_s: how far a stream may run ahead of playing, in seconds: what an interruption wastes at most.
@@ -60,8 +60,8 @@ class TTS(tts.TTS[Any]):
         *,
         voice: str | None = None,
         speaker: int = 0,
-        temperature: float = 0.9,
-        top_k: int = 50,
+        temperature: float | None = None,
+        top_k: int | None = None,
         seed: int | None = None,
         normalize: bool = True,
         max_ahead_s: float = MAX_AHEAD_S,
@@ -135,8 +135,8 @@ class TTS(tts.TTS[Any]):
         *,
         voice: NotGivenOr[str | None] = NOT_GIVEN,
         speaker: NotGivenOr[int] = NOT_GIVEN,
-        temperature: NotGivenOr[float] = NOT_GIVEN,
-        top_k: NotGivenOr[int] = NOT_GIVEN,
+        temperature: NotGivenOr[float | None] = NOT_GIVEN,
+        top_k: NotGivenOr[int | None] = NOT_GIVEN,
         seed: NotGivenOr[int | None] = NOT_GIVEN,
         normalize: NotGivenOr[bool] = NOT_GIVEN,
         max_ahead_s: NotGivenOr[float] = NOT_GIVEN,
@@ -144,11 +144,14 @@ class TTS(tts.TTS[Any]):
         """Change how it speaks from the next stream on; see the constructor.
 
         Raises:
-            SettingsError: a value is out of range; nothing is changed then.
+            SettingsError: a value is out of range, or the speaker is the session's user; nothing is changed then.
         """
         drawn = _given(temperature=temperature, top_k=top_k, seed=seed)
         own = _given(voice=voice, speaker=speaker, normalize=normalize, max_ahead_s=max_ahead_s)
-        self._options = replace(self._options, sampling=replace(self._options.sampling, **drawn), **own)
+        options = replace(self._options, sampling=replace(self._options.sampling, **drawn), **own)
+        if self.context is not None:
+            self.context.check(options)
+        self._options = options
 
     def attach(self, session: AgentSession[Any], *, listen: bool = True, user_speaker: int | None = None) -> Context:
         """Make what this TTS speaks part of one conversation with the session's user, as far as it is heard.

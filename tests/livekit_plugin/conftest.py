@@ -1,8 +1,9 @@
-"""Tests run in virtual time, but for modules that say `REAL_TIME = True`: those with a session or processes."""
+"""Tests run in virtual time, but for modules that say `REAL_TIME = True`: those with processes."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
@@ -16,6 +17,13 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     real = getattr(getattr(item, "module", None), "REAL_TIME", False)
     return {"real": asyncio.new_event_loop} if real else {"virtual": VirtualTimeLoop}
+
+
+@pytest.fixture
+async def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a session's clock be the loop's, so that it knows to the sample how much was played."""
+    loop, began_s = asyncio.get_running_loop(), time.time()
+    monkeypatch.setattr(time, "time", lambda: began_s + loop.time())
 
 
 @pytest.fixture

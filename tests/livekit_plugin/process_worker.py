@@ -12,14 +12,18 @@ import sys
 from pathlib import Path
 
 import psutil
-from livekit.agents import AgentServer, JobContext, JobExecutorType
+from livekit.agents import AgentServer, APIConnectOptions, JobContext, JobExecutorType
 from livekit.plugins import csm
 
 from tests.livekit_plugin.collecting import until
 
 JOBS = 2
 server = AgentServer(
-    job_executor_type=JobExecutorType.PROCESS, num_idle_processes=JOBS, load_fnc=csm.EngineLoad(), port=0
+    job_executor_type=JobExecutorType.PROCESS,
+    num_idle_processes=JOBS,
+    initialize_process_timeout=120.0,
+    load_fnc=csm.EngineLoad(),
+    port=0,
 )
 
 
@@ -29,7 +33,8 @@ async def speak(job: JobContext) -> None:
     tts = csm.TTS()
     before = psutil.Process().memory_info().rss
     await tts.ready()
-    async with tts.synthesize("Hello there, this is one of two jobs.") as stream:
+    patient = APIConnectOptions(timeout=60.0)
+    async with tts.synthesize("Hello there, this is one of two jobs.", conn_options=patient) as stream:
         frame = await stream.collect()
     seen = {
         "pid": os.getpid(),
@@ -40,7 +45,7 @@ async def speak(job: JobContext) -> None:
         "torch": "torch" in sys.modules,
     }
     (folder / f"{os.getpid()}.json").write_text(json.dumps(seen))
-    await until((folder / "done").exists, timeout_s=120)
+    await until((folder / "done").exists, timeout_s=500)
     await tts.aclose()
     job.shutdown("done")
 
@@ -52,7 +57,7 @@ async def main(folder: Path) -> None:
     await started.wait()
     for number in range(JOBS):
         await server.simulate_job(f"room-{number}", agent_identity=f"agent-{number}", fake_job=True)
-    await until((folder / "done").exists, timeout_s=120)
+    await until((folder / "done").exists, timeout_s=500)
     await server.aclose()
     begun.cancel()
 

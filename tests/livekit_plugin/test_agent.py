@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from agents import livekit_agent
+from agents.brain import answer
 from csm_plugin.livekit.testing import ConsoleBridge
 from csm_plugin.training.errors import SynthesisError
 from csm_plugin.training.flite import say
@@ -17,6 +18,8 @@ from tests.livekit_plugin.collecting import until
 
 REAL_TIME = True
 ROOT = Path(livekit_agent.__file__).parents[1]
+pytestmark = pytest.mark.timeout(300)
+STORY = answer([{"role": "user", "content": "Tell me a story."}])
 WARM_UP_S = 3.0
 """For so long after its first words LiveKit lets nobody interrupt, because of echoes."""
 
@@ -39,15 +42,15 @@ async def test_it_can_be_interrupted_by_voice_and_answers_what_it_heard(
         heard: list[str] = []
         bridge.session.on("user_input_transcribed", lambda event: heard.append(event.user_input_transcribed.transcript))
         first = asyncio.create_task(bridge.session.run("Tell me a story."))
-        await until(lambda: bridge.position_s > WARM_UP_S + 0.5, timeout_s=60)
+        await until(lambda: bridge.position_s > WARM_UP_S + 0.5, timeout_s=90)
         assert np.abs(bridge.current).max() > 100
 
         speech = asyncio.create_task(bridge.speak(*spoken("What can you do?")))
         await first
         ((story, interrupted),) = [reply for reply in await bridge.said() if reply[0].startswith("Here is")]
-        assert interrupted and "sea" not in story
+        assert interrupted and STORY.startswith(story) and story != STORY
 
         await speech
-        await until(lambda: bool(heard) and bridge.position_s > 0.5, timeout_s=30)
+        await until(lambda: bool(heard) and bridge.position_s > 0.5, timeout_s=90)
         assert heard[-1].strip(" .?").lower() == "what can you do"
         assert np.abs(bridge.current).max() > 100

@@ -1,4 +1,4 @@
-"""A whole worker process without a server and without keys: text in, sound out."""
+"""A whole worker process without a server and without keys: text in, speech out."""
 
 from __future__ import annotations
 
@@ -6,39 +6,51 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from csm_plugin.audio.pcm import resample
+from csm_plugin.evaluation.errors import EvaluationError
+from csm_plugin.evaluation.recognition import hear, load_recogniser, plain
 from csm_plugin.livekit.testing import ConsoleBridge
+from csm_plugin.livekit.testing.console_bridge import RATE_HZ
+from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.training.errors import SynthesisError
 from tests.livekit_plugin.collecting import until
-from tests.livekit_plugin.console_agent import REPLY
+from tests.livekit_plugin.console_agent import BEFORE, NOTED, REPLY, script
 
 REAL_TIME = True
 AGENT = Path(__file__).parent / "console_agent.py"
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.usefixtures("nothing_left")
-
-FRAME_S = 0.08  # of a character of the script
-LATE_S = 0.4  # so late LiveKit may note a word where processes have to wait for the processor
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(300)]
 
 
-@pytest.mark.xfail(reason="fails; the cause is not found yet", strict=False)
-async def test_an_interruption_at_1_5_s_leaves_exactly_the_words_that_were_played(tmp_path: Path) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def speech_and_ears() -> None:
+    """Skip where nobody can speak or listen."""
+    try:
+        script(REPLY)
+        load_recogniser()
+    except (SynthesisError, EvaluationError) as error:
+        pytest.skip(str(error))
+
+
+def heard(played: npt.NDArray[np.int16]) -> str:
+    """The words that a recogniser hears in what was played, int16 [samples] at 48 kHz."""
+    return hear(resample(played.astype(np.float32) / 32_768, RATE_HZ, SAMPLE_RATE_HZ))
+
+
+async def test_an_interruption_after_1_5_s_leaves_exactly_the_words_that_were_played(tmp_path: Path) -> None:
     async with ConsoleBridge.run(AGENT, environment={"PYTHONPATH": str(ROOT)}, folder=tmp_path) as bridge:
+        noted = tmp_path / NOTED
         first = asyncio.create_task(bridge.session.run("Hello."))
-        await until(lambda: bridge.position_s >= 1.5, timeout_s=20)
+        await until(lambda: bridge.position_s >= 1.5 and noted.read_text() == BEFORE, timeout_s=90)
+        handed_over = len(bridge.current)
         # A text turn interrupts, and is answered with what the conversation holds of the reply.
         await bridge.session.run("What did you say?")
         await first
-        (cut, interrupted), (again, _) = await bridge.said()
+        assert await bridge.said() == [(BEFORE, True), (BEFORE, False)]
 
-        assert interrupted and REPLY.startswith(cut) and again == cut
-        played_s = len(bridge.played[0]) / 48_000
-        assert 1.5 <= played_s < 2.5
-        words = REPLY.split(" ")
-        count = len(cut.split())
-        heard_s, next_s = (len(" ".join(words[:number])) * FRAME_S for number in (count, count + 1))
-        assert heard_s <= played_s + FRAME_S
-        assert next_s >= played_s - LATE_S
-
-        assert len(bridge.played[1]) / 48_000 == pytest.approx(len(cut) * FRAME_S, abs=0.1)
-        assert np.abs(bridge.played[1]).max() > 10_000
+        cut, again = bridge.played
+        assert 1.5 * RATE_HZ <= len(cut) < handed_over
+        assert heard(cut) == heard(again) == plain(BEFORE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,9 +24,10 @@ class TestThePackage:
     def test_imports_neither_torch_nor_transformers_and_starts_no_thread(self) -> None:
         code = (
             "import sys, threading; from livekit.plugins import csm; csm.TTS(); "
-            "print({'torch', 'transformers', 'csm_plugin.engine'} & set(sys.modules), threading.active_count())"
+            "from csm_plugin.client import RemoteEngine; "
+            "print({'torch', 'transformers'} & set(sys.modules), threading.active_count())"
         )
-        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=110)
         assert told.stdout.split() == ["set()", "1"]
 
     def test_is_a_typed_namespace_package(self) -> None:
@@ -51,12 +53,13 @@ class TestThePackage:
         (plugin,) = [one for one in Plugin.registered_plugins if one.package == "livekit.plugins.csm"]
         assert (plugin.version, plugin.logger) == (csm_plugin.__version__, csm.logger)
 
+    @pytest.mark.timeout(300)
     def test_answers_livekits_download_command(self) -> None:
         told = subprocess.run(
             [sys.executable, "-m", "livekit.agents", "download-files"],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=280,
             env={"CSM_MODEL": "nobody/nothing", "HF_HUB_OFFLINE": "1", "PATH": ""},
         )
         assert told.returncode == 1 and "failed downloading files for livekit.plugins.csm" in told.stderr
@@ -120,6 +123,27 @@ class TestTheEngine:
             await backend.engine()
         first, second = await asyncio.gather(backend.engine(), backend.engine())
         assert first is second and loads == ["tiny", "tiny"]
+
+    async def test_that_is_made_when_nobody_waits_for_it_any_more_is_closed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun, may_go_on, closed = threading.Event(), threading.Event(), threading.Event()
+        engine = ScriptedEngine()
+        monkeypatch.setattr(engine, "close", closed.set)
+
+        def connect(url: str, api_key: str | None) -> ScriptedEngine:
+            begun.set()
+            may_go_on.wait(60)
+            return engine
+
+        monkeypatch.setattr(backends, "connect", connect)
+        tts = TTS(base_url="http://127.0.0.1:1")
+        tts.prewarm()
+        assert begun.wait(60)
+        await tts.aclose()
+        assert not closed.is_set()
+        may_go_on.set()
+        assert closed.wait(60)
 
 
 class TestTheOptions:

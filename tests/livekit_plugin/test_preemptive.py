@@ -12,11 +12,10 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 from csm_plugin.livekit import TTS
 from csm_plugin.livekit.testing import ClockedSession, ScriptedLLM, clocked_session
 from tests.livekit_plugin.collecting import until
-from tests.livekit_plugin.test_session import Microphone, spoken
+from tests.livekit_plugin.talking import Microphone, spoken
 from tests.scripted_engine import ScriptedEngine
 
-REAL_TIME = True
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = pytest.mark.usefixtures("nothing_left", "virtual_clock")
 Kind = stt.SpeechEventType
 
 

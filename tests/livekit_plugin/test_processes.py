@@ -19,7 +19,7 @@ WORKER = Path(__file__).parent / "process_worker.py"
 ROOT = Path(__file__).parents[2]
 
 
-def wait(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout_s: float = 90.0) -> None:
+def wait(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout_s: float = 300.0) -> None:
     for _ in range(round(timeout_s / 0.1)):
         if holds():
             return
@@ -31,7 +31,7 @@ def wait(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path,
     raise AssertionError(f"it did not come true; the worker said: {log.read_text()[-3000:]}")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_two_jobs_share_one_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,10 +55,11 @@ def test_two_jobs_share_one_engine(
             for job in jobs:
                 print(f"  job {job['pid']}: {job['mib_before']} MiB before the engine, {job['mib']} MiB after")
         assert len({job["pid"] for job in jobs}) == 2 and all(job["seconds"] > 1 for job in jobs)
+        assert not any(job["torch"] for job in jobs)
         assert len(servers) == 1 and folder.log.read_text().count("model loaded") == 1
     finally:
         (results / "done").touch()
-        assert worker.wait(60) == 0
+        assert worker.wait(120) == 0
         for process in psutil.process_iter(["cmdline"]):
             if str(tmp_path) in " ".join(process.info["cmdline"] or []):
                 process.terminate()

@@ -23,13 +23,16 @@ from csm_plugin.audio.pcm import to_int16
 from csm_plugin.engine import Engine
 from csm_plugin.livekit import TTS
 from csm_plugin.settings import Sampling
-from tests.livekit_plugin.collecting import Reports, collect, pcm, say, words
+from tests.livekit_plugin.collecting import Reports, collect, pcm, say, until, words
 
 REAL_TIME = True
-pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.timeout(400)]
 
 KEY = "a-key-for-the-tests"
-OPTIONS = APIConnectOptions(max_retry=3, retry_interval=0.1, timeout=2.0)
+PATIENT = APIConnectOptions(max_retry=3, retry_interval=0.1, timeout=60.0)
+QUICK = APIConnectOptions(max_retry=3, retry_interval=0.1, timeout=0.3)
+HANG_S = 60.0
+"""Far more than all attempts and waits: whoever takes so long waits for ever."""
 
 
 @dataclass
@@ -67,7 +70,7 @@ def serving(checkpoint: Path, folder: Path) -> Iterator[Server]:
 async def test_it_speaks_as_an_engine_in_this_process_does(server: Server, tiny_checkpoint: Path) -> None:
     tts = TTS(base_url=server.url, api_key=KEY, seed=7)
     reports = Reports.of(tts)
-    events = await say(tts, "Hello there, this is", " it. And more.", options=OPTIONS)
+    events = await say(tts, "Hello there, this is", " it. And more.", options=PATIENT)
     with Engine.load(tiny_checkpoint) as engine, engine.conversation(sampling=Sampling(seed=7)) as talk:
         pieces = ["Hello there, this is it.", "And more."]
         made = np.concatenate([chunk.pcm for piece in pieces for chunk in talk.speak(piece)])
@@ -88,14 +91,13 @@ async def _dies_midway(server: Server) -> None:
     tts = TTS(base_url=server.url, api_key=KEY)
     reports = Reports.of(tts)
     await tts.ready()
-    async with tts.stream(conn_options=OPTIONS) as stream:
+    async with tts.stream(conn_options=APIConnectOptions(max_retry=3, timeout=5.0)) as stream:
         stream.push_text("This is a long sentence that goes on and on, until somebody ends it. " * 3)
         await anext(stream)
         server.process.kill()
-        began_s = time.monotonic()
         with pytest.raises(APIConnectionError):
-            await collect(stream)
-    assert time.monotonic() - began_s < OPTIONS.timeout + 1
+            async with asyncio.timeout(HANG_S):
+                await collect(stream)
     assert [error.recoverable for error in reports.errors] == [False] and not reports.metrics
     await tts.aclose()
 
@@ -105,14 +107,12 @@ async def test_a_server_that_stands_still_is_a_timeout_and_four_attempts(server:
     reports = Reports.of(tts)
     await tts.ready()
     server.process.send_signal(signal.SIGSTOP)
-    options = APIConnectOptions(max_retry=3, retry_interval=0.1, timeout=0.3)
-    began_s = time.monotonic()
     try:
         with pytest.raises(APIConnectionError):
-            await say(tts, "Hello there.", options=options)
+            async with asyncio.timeout(HANG_S):
+                await say(tts, "Hello there.", options=QUICK)
     finally:
         server.process.send_signal(signal.SIGCONT)
-    assert time.monotonic() - began_s < 4 * options.timeout + 0.3 + 1
     assert len(reports.errors) == 4 and not reports.metrics
     await tts.aclose()
 
@@ -122,10 +122,10 @@ async def test_no_server_is_told_in_time() -> None:
         probe.bind(("127.0.0.1", 0))
         tts = TTS(base_url=f"http://127.0.0.1:{probe.getsockname()[1]}")
         reports = Reports.of(tts)
-        began_s = time.monotonic()
         with pytest.raises(APIConnectionError):
-            await say(tts, "Hello.", options=APIConnectOptions(max_retry=1, timeout=0.3))
-        assert time.monotonic() - began_s < 2 and len(reports.errors) == 2
+            async with asyncio.timeout(HANG_S):
+                await say(tts, "Hello.", options=APIConnectOptions(max_retry=1, timeout=0.3))
+        assert len(reports.errors) == 2
         await tts.aclose()
 
 
@@ -133,23 +133,19 @@ async def test_a_wrong_key_is_not_tried_again(server: Server) -> None:
     tts = TTS(base_url=server.url, api_key="another")
     reports = Reports.of(tts)
     with pytest.raises(Exception, match="key") as told:
-        await say(tts, "Hello.", options=OPTIONS)
+        await say(tts, "Hello.", options=PATIENT)
     assert KEY not in str(told.value) and len(reports.errors) == 1
     await tts.aclose()
 
 
-async def test_leaving_frees_the_servers_row_at_once(server: Server) -> None:
+async def test_leaving_frees_the_servers_row(server: Server) -> None:
     tts = TTS(base_url=server.url, api_key=KEY)
-    stream = tts.stream(conn_options=OPTIONS)
+    stream = tts.stream(conn_options=PATIENT)
     stream.push_text("This is a long sentence that goes on and on, until somebody ends it. ")
     await anext(stream)
-    began_s = time.monotonic()
     await stream.aclose()
-    assert time.monotonic() - began_s < 0.5
     engine = await tts._backend.engine()
-    async with asyncio.timeout(10):
-        while engine.stats().live_rows:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    await until(lambda: not engine.stats().live_rows, timeout_s=HANG_S)
     await tts.aclose()
 
 

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from bisect import bisect_right
 
-import numpy as np
 import pytest
-from livekit import rtc
-from livekit.agents import Agent, UserStateChangedEvent
 from livekit.agents import tts as base
 from livekit.agents.llm import ChatMessage
-from livekit.agents.voice import SpeechHandle, agent_activity, io
+from livekit.agents.voice import SpeechHandle, agent_activity
 
+from csm_plugin.conversation.words import Word
 from csm_plugin.errors import GenerationError
 from csm_plugin.livekit import TTS
-from csm_plugin.livekit.testing import ClockedSession, ScriptedLLM, clocked_session
+from csm_plugin.livekit.testing import clocked_session
 from tests.livekit_plugin.collecting import collect, until, words
-from tests.scripted_engine import Script, ScriptedEngine
+from tests.livekit_plugin.talking import answering, interrupt_at, spoken, word_ends_s
+from tests.scripted_engine import Script, ScriptedEngine, words_of
 
-REAL_TIME = True
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = pytest.mark.usefixtures("nothing_left", "virtual_clock")
 
 REPLY = "It is spoken in a moment, word by word. The rest of it comes after that, and nobody hears it."
-
-
-def answering(*replies: str) -> ScriptedLLM:
-    left = iter(replies)
-    return ScriptedLLM(lambda _context: next(left))
-
-
-def spoken(tts: TTS) -> list[str]:
-    """The texts in the conversation."""
-    assert tts.context is not None
-    return [segment.text for segment in tts.context.segments]
-
-
-async def interrupt_at(run: ClockedSession, seconds: float) -> None:
-    await until(lambda: run.output.position_s >= seconds)
-    await run.session.interrupt()
 
 
 @pytest.fixture
@@ -56,22 +38,52 @@ class TestWhatWasHeard:
             assert spoken(tts) == ["It is five o'clock.", "Good night!"]
         assert len(engine.conversations) == 1 and engine.conversations[0].closed
 
-    async def test_of_an_interrupted_reply_is_what_was_played_word_for_word(self, engine: ScriptedEngine) -> None:
+    @pytest.mark.parametrize("at_s", [0.64, 1.0, 1.5, 2.5])
+    async def test_of_an_interrupted_reply_is_what_was_played_word_for_word(
+        self, engine: ScriptedEngine, at_s: float
+    ) -> None:
         tts = TTS(engine=engine)
         async with clocked_session(tts, answering(REPLY, "And now?")) as run:
             tts.attach(run.session)
             speech = run.session.generate_reply(user_input="Hello.")
-            await interrupt_at(run, 1.5)
+            await interrupt_at(run, at_s)
             await speech
             ((text, interrupted),) = run.said
-            assert interrupted and REPLY.startswith(text)
-            played_s = run.output.played[0].seconds
-            # one frame of 80 ms is one character of the script
-            assert 1.5 <= played_s < 2.0 and len(text) * 0.08 <= played_s < (len(text) + 8) * 0.08
-            assert spoken(tts) == [text]
+            (played,) = run.output.played
+            assert interrupted and played.interrupted and at_s <= played.seconds < at_s + 0.02
+            assert text.split() == REPLY.split()[: bisect_right(word_ends_s(engine), played.seconds)]
+            kept = spoken(tts)
+            assert " ".join(kept) == text
 
             await run.session.generate_reply(user_input="Go on.")
-            assert spoken(tts) == [text, "And now?"]
+            assert spoken(tts) == [*kept, "And now?"]
+
+    @pytest.mark.parametrize("at_s", [1.32, 2.35, 5.0])
+    async def test_is_what_the_session_recorded_where_it_noted_a_word_late(
+        self, engine: ScriptedEngine, at_s: float
+    ) -> None:
+        tts = TTS(engine=engine)
+        async with clocked_session(tts, answering(REPLY)) as run:
+            tts.attach(run.session)
+            speech = run.session.generate_reply(user_input="Hello.")
+            await interrupt_at(run, at_s)
+            await speech
+            ((text, _),) = run.said
+            assert " ".join(spoken(tts)) == text.rstrip() and REPLY.startswith(text)
+
+    async def test_ends_with_the_last_recorded_word_where_a_pause_follows_it(self, engine: ScriptedEngine) -> None:
+        before, after = words_of("I will think", 1.04), Word("about", 61.0, 61.4)
+        words = [*before, after, Word("that.", 61.4, 61.84)]
+        engine.script = lambda text: Script(frames=773, words=words) if text.startswith("I will") else Script()
+        tts = TTS(engine=engine)
+        async with clocked_session(tts, answering("I will think about that.", "Yes.")) as run:
+            tts.attach(run.session)
+            speech = run.session.generate_reply(user_input="Hello.")
+            await interrupt_at(run, 20.0)
+            await speech
+            assert run.said == [("I will think", True)] and spoken(tts) == ["I will think"]
+            await run.session.generate_reply(user_input="And?")
+            assert spoken(tts) == ["I will think", "Yes."]
 
     async def test_cuts_off_later_sentences_that_were_spoken_but_not_played(self, engine: ScriptedEngine) -> None:
         tts = TTS(engine=engine)
@@ -198,99 +210,3 @@ class TestTheNextReply:
             await first
             await second
             assert spoken(tts) == ["One.", "Two."]
-
-
-class Microphone(io.AudioInput):
-    """An input that gives what it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__(label="Microphone")
-        self.frames: asyncio.Queue[rtc.AudioFrame] = asyncio.Queue()
-
-    async def __anext__(self) -> rtc.AudioFrame:
-        return await self.frames.get()
-
-    async def speak(self, seconds: float, level: int) -> None:
-        for _ in range(round(seconds / 0.02)):
-            samples = np.full(480, level, np.int16)
-            self.frames.put_nowait(rtc.AudioFrame(samples.tobytes(), 24_000, 1, 480))
-        await until(self.frames.empty)
-
-
-class TestTheUsersTurn:
-    async def test_becomes_context_with_its_words_before_the_reply(self, engine: ScriptedEngine) -> None:
-        tts = TTS(engine=engine)
-        microphone = Microphone()
-        async with clocked_session(tts, answering("I am well."), start=False) as run:
-            run.session.input.audio = microphone
-            tts.attach(run.session)
-            await run.session.start(Agent(instructions=""))
-            await asyncio.sleep(0.01)
-            await microphone.speak(1.0, 0)
-            await microphone.speak(0.5, 1_000)
-            now_s = time.time()
-            _state(run, "listening", "speaking", now_s - 0.3)
-            _state(run, "speaking", "listening", now_s)
-            await run.session.generate_reply(user_input="How are you?")
-            (talk,) = engine.conversations
-            ((text, sound, speaker),) = talk.heard
-            assert (text, speaker) == ("How are you?", 1)
-            assert len(sound) / 24_000 == pytest.approx(0.5, abs=0.05) and sound.max() == pytest.approx(1_000 / 32_768)
-            assert spoken(tts) == ["How are you?", "I am well."]
-
-    async def test_without_sound_is_no_context(self, engine: ScriptedEngine) -> None:
-        tts = TTS(engine=engine)
-        async with clocked_session(tts, answering("I am well.")) as run:
-            tts.attach(run.session)
-            await run.session.generate_reply(user_input="How are you?")
-            assert spoken(tts) == ["I am well."]
-
-    async def test_is_left_alone_if_nobody_wants_it(self, engine: ScriptedEngine) -> None:
-        tts = TTS(engine=engine)
-        microphone = Microphone()
-        async with clocked_session(tts, answering("I am well."), start=False) as run:
-            run.session.input.audio = microphone
-            tts.attach(run.session, listen=False)
-            await run.session.start(Agent(instructions=""))
-            assert run.session.input.audio is microphone
-            await run.session.generate_reply(user_input="How are you?")
-            assert spoken(tts) == ["I am well."]
-
-
-class TestAttaching:
-    async def test_another_session_ends_the_first_conversation(self, engine: ScriptedEngine) -> None:
-        tts = TTS(engine=engine)
-        async with clocked_session(tts, answering("Hello.")) as first, clocked_session(tts, answering("Hi.")) as second:
-            context = tts.attach(first.session)
-            await first.session.generate_reply(user_input="Hello.")
-            tts.attach(second.session)
-            await asyncio.sleep(0)
-            assert context.closed and engine.conversations[0].closed
-            await second.session.generate_reply(user_input="Hello.")
-            assert spoken(tts) == ["Hi."]
-
-    async def test_ends_with_the_session_and_then_each_stream_is_by_itself(self, engine: ScriptedEngine) -> None:
-        tts = TTS(engine=engine)
-        async with clocked_session(tts, answering("Hello.")) as run:
-            tts.attach(run.session)
-            await run.session.generate_reply(user_input="Hello.")
-        assert tts.context is None
-        async with tts.synthesize("Hello again.") as stream:
-            await stream.collect()
-        assert len(engine.conversations) == 2 and all(talk.closed for talk in engine.conversations)
-
-    async def test_changed_options_hold_from_the_next_reply_on(self, engine: ScriptedEngine) -> None:
-        tts = TTS(engine=engine, voice="ann")
-        async with clocked_session(tts, answering("One.", "Two.")) as run:
-            tts.attach(run.session)
-            await run.session.generate_reply(user_input="Hello.")
-            tts.update_options(voice="bob", temperature=0.5)
-            await run.session.generate_reply(user_input="Hello.")
-        assert [(segment.voice, segment.sampling.temperature) for segment in engine.segments] == [
-            ("ann", 0.9),
-            ("bob", 0.5),
-        ]
-
-
-def _state(run: ClockedSession, old: str, new: str, at_s: float) -> None:
-    run.session.emit("user_state_changed", UserStateChangedEvent(old_state=old, new_state=new, created_at=at_s))

@@ -21,7 +21,7 @@ def spoken_piece(written: str, start_s: float = 0.0) -> SpokenPiece:
     """A piece that was spoken to its end, a frame a character."""
     text = normalize(written)
     seconds = len(text) * FRAME_S
-    piece = SpokenPiece(text, PieceTranscript(written, text), start_s, frames=len(text), ended=True)
+    piece = SpokenPiece(text, PieceTranscript(written, text), start_s, frames=len(text))
     piece.words = words_of(text, seconds)
     return piece
 

@@ -43,7 +43,7 @@ class ClockedOutput(io.AudioOutput):
         clock: seconds since the epoch.
     """
 
-    def __init__(self, *, sample_rate: int | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, sample_rate: int | None = None, clock: Callable[[], float] = lambda: time.time()) -> None:
         super().__init__(
             label="ClockedOutput", capabilities=io.AudioOutputCapabilities(pause=True), sample_rate=sample_rate
         )

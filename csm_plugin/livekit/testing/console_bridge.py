@@ -24,7 +24,7 @@ from csm_plugin.audio.pcm import resample
 RATE_HZ = 48_000
 FRAME_S = 0.02
 HEADER = struct.Struct(">I")
-START_S = 60.0
+START_S = 120.0
 END_S = 15.0
 
 
@@ -60,12 +60,15 @@ class ConsoleBridge(SessionTransport):
             folder: where the worker runs and its log goes; else a temporary one.
 
         Raises:
-            TimeoutError: it did not connect within a minute; its log is in the message.
+            TimeoutError: it did not connect within two minutes; its log is in the message.
         """
         met: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Future()
 
         async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            met.set_result((reader, writer))
+            if met.done():
+                writer.close()
+            else:
+                met.set_result((reader, writer))
 
         listener = await asyncio.start_server(meet, "127.0.0.1", 0)
         address = "{}:{}".format(*listener.sockets[0].getsockname()[:2])
@@ -84,9 +87,9 @@ class ConsoleBridge(SessionTransport):
             try:
                 reader, writer = await _first(met, worker, log)
                 bridge = cls(reader, writer, log)
-                await bridge.session.start()
-                await bridge.session.wait_for_ready(START_S)
                 try:
+                    await bridge.session.start()
+                    await bridge.session.wait_for_ready(START_S)
                     yield bridge
                 finally:
                     await bridge.session.aclose()
