@@ -11,7 +11,15 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.errors import ErrorCategory
 
-from csm_plugin.errors import CSMError, EngineBusyError, EngineClosedError, GenerationError, InputError
+from csm_plugin.errors import (
+    ContextFullError,
+    CSMError,
+    EngineBusyError,
+    EngineClosedError,
+    EngineUnreachableError,
+    GenerationError,
+    InputError,
+)
 from csm_plugin.pipecat.engines import SpeechEngine, load_shared_engine, shared_engine
 from csm_plugin.pipecat.heard import HeardSpeech
 from csm_plugin.pipecat.playback import PlaybackPosition
@@ -19,6 +27,16 @@ from csm_plugin.pipecat.settings import CSMTTSSettings, check_change, check_voic
 
 if TYPE_CHECKING:
     from csm_plugin.engine import Conversation
+
+
+_CATEGORIES = {
+    EngineBusyError: ErrorCategory.RATE_LIMIT,
+    EngineUnreachableError: ErrorCategory.CONNECTIVITY,
+    GenerationError: ErrorCategory.SERVER,
+    InputError: ErrorCategory.APPLICATION,
+    ContextFullError: ErrorCategory.APPLICATION,
+}
+"""What Pipecat calls an error; none of these costs the service its place in the pipeline."""
 
 
 class ConversingService(TTSService):
@@ -100,25 +118,19 @@ class ConversingService(TTSService):
         await self.push_error(f"{type(error).__name__}: {error}", exception=error, force_treat_as_permanent=lost)
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
-        if isinstance(exception, EngineBusyError):
-            return ErrorCategory.RATE_LIMIT
-        return ErrorCategory.SERVER if isinstance(exception, GenerationError) else None
+        return next((category for kind, category in _CATEGORIES.items() if isinstance(exception, kind)), None)
 
     async def _update_settings(self, delta: TTSSettings) -> dict[str, Any]:
-        """Apply a change from the next sentence on; a wrong one is reported and changes nothing."""
+        """Apply a change from the next sentence on; one that cannot be made is reported and changes nothing."""
+        voices = None if self._engine is None else self._engine.voices
         try:
-            check_change(self._settings, delta, voices=self._engine.voices if self._engine is not None else None)
-        except InputError as error:
+            wanted = check_change(self._settings, delta, voices=voices)
+            if self._talk is not None and wanted != self._settings:
+                self._talk.configure(voice=wanted.voice, speaker=wanted.speaker, sampling=sampling_of(wanted))
+        except CSMError as error:
             await self._report(error)
             return {}
-        changed = await super()._update_settings(delta)
-        if changed and self._talk is not None:
-            settings = self._settings
-            try:
-                self._talk.configure(voice=settings.voice, speaker=settings.speaker, sampling=sampling_of(settings))
-            except CSMError as error:
-                await self._report(error)
-        return changed
+        return await super()._update_settings(delta)
 
     def _use(self, engine: SpeechEngine) -> None:
         check_voice(self._settings.voice, engine.voices)

@@ -93,9 +93,19 @@ class HeardSpeech:
             self._record.drop({sentence.context_id for sentence in cut.turn.sentences if sentence.interruptible})
             talk.interrupt(heard_s=frames * FRAME_S)
 
-    def next_turn(self) -> None:
-        """Note that the conversation begins a new turn because the user has spoken; `settle` goes before."""
-        self._turn = SpokenTurn()
+    def next_turn(self) -> SpokenTurn:
+        """Note that the conversation begins a new turn because the user has spoken; `settle` goes before.
+
+        Returns:
+            the turn that ended, for `resume`.
+        """
+        ended, self._turn = self._turn, SpokenTurn()
+        return ended
+
+    def resume(self, turn: SpokenTurn) -> None:
+        """Note that the conversation didn't take in what the user said, and so goes on with the turn before."""
+        if not self._turn.frames:
+            self._turn = turn
 
     def _is_late(self, cut: _Cut) -> bool:
         return self._clock() - cut.at_s >= PATIENCE_S

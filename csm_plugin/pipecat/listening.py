@@ -1,9 +1,9 @@
-"""Takes the user's turns into a conversation's context, without making a reply wait."""
+"""Takes the user's turns into a conversation's context while the LLM thinks about the reply."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from loguru import logger
 from pipecat.frames.frames import Frame
@@ -15,25 +15,12 @@ if TYPE_CHECKING:
     from csm_plugin.engine import Conversation
 
 
-@runtime_checkable
-class Withdrawable(Protocol):
-    """A user's turn on its way into the context that can still be left out."""
-
-    @property
-    def done(self) -> bool:
-        """Whether the context has it."""
-
-    def cancel(self) -> None:
-        """Leave it out."""
-
-
 class Listening:
     """Follows the user's turn and hands it to the conversation when it is understood. For one event loop."""
 
     def __init__(self) -> None:
         self._turn = UserTurn()
         self._understood: str | None = None
-        self._on_its_way: object | None = None
         self.texts_come = False
         """Whether somebody says what was understood; otherwise a reply's beginning ends the turn."""
 
@@ -56,16 +43,11 @@ class Listening:
         text, self._understood = self._understood, None
         return self._turn.take(text)
 
-    async def hand_over(self, turn: HeardTurn, talk: Conversation, speaker: int) -> None:
-        """Let the conversation encode a turn while the LLM thinks. Resampling leaves the loop alone."""
+    async def hand_over(self, turn: HeardTurn, talk: Conversation, speaker: int) -> bool:
+        """Let the conversation encode a turn; False if it refuses. Resampling leaves the loop alone."""
         try:
-            self._on_its_way = await asyncio.to_thread(talk.listen, turn.text, turn.pcm, turn.sample_rate, speaker)
+            await asyncio.to_thread(talk.listen, turn.text, turn.pcm, turn.sample_rate, speaker)
         except CSMError as error:
             logger.warning(f"the user's turn is left out of the context: {type(error).__name__}: {error}")
-
-    def give_up_waiting(self) -> None:
-        """A reply begins: leave the turn out if it isn't encoded yet and the engine can do without."""
-        turn, self._on_its_way = self._on_its_way, None
-        if isinstance(turn, Withdrawable) and not turn.done:
-            logger.debug("the user's turn was not ready when the reply began, and is left out of the context")
-            turn.cancel()
+            return False
+        return True

@@ -216,7 +216,6 @@ class CSMTTSService(ConversingService):
         """Start speaking a sentence; None if it holds nothing to speak, or if it failed, which is reported."""
         try:
             talk = self.conversation
-            self._listening.give_up_waiting()
             # Text that came through Pipecat is written out already; doing it twice could change it.
             raw = speaks_english(self._settings) and not self.audio_context_available(context_id)
             utterance = talk.speak(text, normalize=raw)
@@ -270,15 +269,16 @@ class CSMTTSService(ConversingService):
 
     async def _listen(self) -> None:
         """Take the user's turn into the conversation's context."""
-        turn = self._listening.take() if self._settings.listen else None
+        turn = self._listening.take()
         if turn is None:
             return
         try:
             talk = self.conversation
         except CSMError:
             return  # a reply to it will say so
-        self._heard.next_turn()
-        await self._listening.hand_over(turn, talk, user_speaker_of(self._settings))
+        before = self._heard.next_turn()
+        if not await self._listening.hand_over(turn, talk, user_speaker_of(self._settings)):
+            self._heard.resume(before)
 
     async def _update_settings(self, delta: TTSSettings) -> dict[str, Any]:
         changed = await super()._update_settings(delta)

@@ -36,7 +36,7 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.utils.time import time_now_iso8601
 
-from csm_plugin.pipecat import CSMTTSService, PlaybackTracker
+from csm_plugin.pipecat import CSMTTSService, PlaybackTracker, user_turn
 from csm_plugin.settings import SAMPLE_RATE_HZ
 from tests.pipecat.harness import Session, running
 
@@ -143,10 +143,10 @@ class Room:
         """Make sound that voice activity detection notices."""
         confirmed = min(VAD_START_S, seconds / 2)
         await self.sound(confirmed, pitch_hz)
-        await self.session.send(VADUserStartedSpeakingFrame(start_secs=confirmed))
+        await self.session.send(VADUserStartedSpeakingFrame(start_secs=confirmed, timestamp=user_turn.time.time()))
         await self.sound(seconds - confirmed, pitch_hz)
         await self.silence(VAD_STOP_S)
-        await self.session.send(VADUserStoppedSpeakingFrame(stop_secs=VAD_STOP_S))
+        await self.session.send(VADUserStoppedSpeakingFrame(stop_secs=VAD_STOP_S, timestamp=user_turn.time.time()))
 
     async def silence(self, seconds: float) -> None:
         """Say nothing."""

@@ -13,7 +13,14 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.errors import ErrorCategory
 
-from csm_plugin.errors import CSMError, EngineBusyError, EngineClosedError, GenerationError
+from csm_plugin.errors import (
+    ContextFullError,
+    CSMError,
+    EngineBusyError,
+    EngineClosedError,
+    EngineUnreachableError,
+    GenerationError,
+)
 from csm_plugin.pipecat import CSMTTSService
 from tests.pipecat.harness import running, tokens
 from tests.scripted_engine import Script, ScriptedEngine
@@ -21,6 +28,8 @@ from tests.scripted_engine import Script, ScriptedEngine
 FAULTS = [
     (Script(frames=5, fault=GenerationError("the model gave no finite logits"), fault_after=2), ErrorCategory.SERVER),
     (Script(refusal=EngineBusyError("16 utterances wait already", retry_after_s=0.5)), ErrorCategory.RATE_LIMIT),
+    (Script(refusal=ContextFullError("the text does not fit")), ErrorCategory.APPLICATION),
+    (Script(frames=5, fault=EngineUnreachableError("no server"), fault_after=1), ErrorCategory.CONNECTIVITY),
 ]
 
 

@@ -35,8 +35,8 @@ REPLIES = [
     "It costs 1,000,000 dollars; or less - who knows? 3 of 4 people.",
 ]
 
-Reading = Callable[[np.ndarray], str]
-"""What a recogniser reads in a sound, int16 [samples] at 24 kHz."""
+Witness = Callable[[np.ndarray, str, str], None]
+"""Is told of each turn: what was played of it, int16 [samples] at 24 kHz, what was committed, and the LLM's reply."""
 
 
 def words_in(text: str) -> list[str]:
@@ -46,12 +46,12 @@ def words_in(text: str) -> list[str]:
 
 
 async def interrupted_turns(
-    room: Room, rng: random.Random, *, turns: int = TURNS, longest_s: float = 9.5, read: Reading | None = None
+    room: Room, rng: random.Random, *, turns: int = TURNS, longest_s: float = 9.5, witness: Witness | None = None
 ) -> int:
     """Talk, interrupt each reply at a random moment, and compare what was committed with the conversation's segments.
 
     Args:
-        read: a recogniser, to compare with what was played as well.
+        witness: is told of each turn, to judge what was played.
 
     Returns:
         how many replies were cut off in the middle.
@@ -68,9 +68,9 @@ async def interrupted_turns(
         theirs = " ".join(room.commits.texts[commits:])
         assert words_in(ours) == words_in(theirs), f"turn {number}: we have {ours!r}, the LLM has {theirs!r}"
         cut += 0 < len(words_in(theirs)) < len(words_in(room.brain.said[-1]))
-        if read is not None:
-            played = np.concatenate([samples for _, samples in room.loudspeaker.played[pieces:]])
-            assert words_in(read(played)) == words_in(theirs), f"turn {number}"
+        if witness is not None:
+            played = [samples for _, samples in room.loudspeaker.played[pieces:]]
+            witness(np.concatenate([np.zeros(0, np.int16), *played]), theirs, room.brain.said[-1])
     return cut
 
 

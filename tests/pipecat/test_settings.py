@@ -12,12 +12,13 @@ from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame, TTSUpdateSett
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TextAggregationMode
 from pipecat.transcriptions.language import Language
+from pipecat.utils.errors import ErrorCategory
 
-from csm_plugin.errors import CheckpointNotFound, SettingsError, VoiceError
+from csm_plugin.errors import CheckpointNotFound, EngineBusyError, SettingsError, VoiceError
 from csm_plugin.pipecat import CSMTTSService, engines, load_shared_engine
 from csm_plugin.settings import Sampling
 from tests.pipecat.harness import running
-from tests.scripted_engine import Script, ScriptedEngine
+from tests.scripted_engine import Script, ScriptedConversation, ScriptedEngine
 
 Settings = CSMTTSService.Settings
 
@@ -102,6 +103,26 @@ async def test_a_wrong_setting_at_run_time_is_reported_and_changes_nothing(
     assert says in session.errors[0].error
     assert service.settings == before
     assert engine.segments[0].voice == "ann"
+
+
+async def test_a_change_that_the_engine_refuses_can_be_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ScriptedEngine(lambda text: Script(frames=1))
+    service = CSMTTSService(engine=engine, settings=Settings(voice="ann"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise EngineBusyError("64 utterances of this conversation are waiting", retry_after_s=1.0)
+
+    async with running(service) as session:
+        await session.send(TTSSpeakFrame("One."))
+        await session.until(lambda: engine.segments)
+        with monkeypatch.context() as busy:
+            busy.setattr(ScriptedConversation, "configure", refuse)
+            await session.send(TTSUpdateSettingsFrame(delta=Settings(voice="bob")), TTSSpeakFrame("Two."))
+            await session.until(lambda: len(engine.segments) == 2)
+        assert service.settings.voice == "ann"
+        await session.send(TTSUpdateSettingsFrame(delta=Settings(voice="bob")), TTSSpeakFrame("Three."))
+    assert [segment.voice for segment in engine.segments] == ["ann", "ann", "bob"]
+    assert [frame.category for frame in session.errors] == [ErrorCategory.RATE_LIMIT]
 
 
 @pytest.mark.parametrize(

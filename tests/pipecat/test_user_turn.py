@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from csm_plugin.errors import EngineBusyError
-from csm_plugin.pipecat import CSMTTSService
+from csm_plugin.pipecat import CSMTTSService, user_turn
 from csm_plugin.pipecat.user_turn import MARGIN_S, MAX_TURN_S, UserTurn
 from csm_plugin.settings import SAMPLE_RATE_HZ
 from tests.pipecat.harness import running
@@ -34,6 +34,13 @@ from tests.scripted_engine import Script, ScriptedConversation, ScriptedEngine
 
 Settings = CSMTTSService.Settings
 RATE = 1_000
+NOW_S = 1_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let frames take no time on their way: a busy machine would move the bounds of the speech."""
+    monkeypatch.setattr(user_turn, "time", SimpleNamespace(time=lambda: NOW_S))
 
 
 def quick(text: str) -> Script:
@@ -166,25 +173,14 @@ async def test_listening_can_be_switched_off_and_on() -> None:
         await asyncio.sleep(1.0)
     said = [(s.speaker, s.text) for s in talk_of(service).segments]
     assert said == [(0, "One."), (7, "And now?"), (0, "Two."), (0, "Three.")]
+    assert not service._listening.is_due, "what nobody listens to is kept"
 
 
-async def test_a_reply_does_not_wait_for_a_turn_that_is_not_encoded_yet() -> None:
-    engine = ScriptedEngine(quick, encodes_at_once=False)
-    service = CSMTTSService(engine=engine)
-    async with talking(service, ["At once.", "Again."]) as room:
-        await room.user_says("How quick are you?")
-        await asyncio.sleep(1.0)
-        engine.encodes_at_once = True
-        await room.user_says("And now?")
-        await asyncio.sleep(1.0)
-    assert [turn.cancelled for turn in talk_of(service).turns] == [True, False]
-    assert [(s.speaker, s.text) for s in talk_of(service).segments] == [(0, "At once."), (1, "And now?"), (0, "Again.")]
+def refuse(*_: object) -> None:
+    raise EngineBusyError("64 utterances of this conversation are waiting", retry_after_s=1.0)
 
 
 async def test_a_turn_that_the_engine_refuses_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise EngineBusyError("64 utterances of this conversation are waiting", retry_after_s=1.0)
-
     monkeypatch.setattr(ScriptedConversation, "listen", refuse)
     service = CSMTTSService(engine=ScriptedEngine(quick))
     async with talking(service, ["Never mind."]) as room:
@@ -192,6 +188,30 @@ async def test_a_turn_that_the_engine_refuses_costs_nothing(monkeypatch: pytest.
         await asyncio.sleep(1.0)
     assert [(s.speaker, s.text) for s in talk_of(service).segments] == [(0, "Never mind.")]
     assert room.session.errors == []
+
+
+async def test_after_a_turn_that_the_engine_refuses_the_reply_is_cut_where_it_was_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The conversation counts from the reply before, as it knows of no turn between; so must the service."""
+    service = CSMTTSService(engine=ScriptedEngine(lambda text: Script(frames=len(text), frames_per_chunk=8)))
+    strategies = UserTurnStrategies(
+        start=[VADUserTurnStartStrategy(enable_interruptions=False)],
+        stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.05)],
+    )
+    params = LLMUserAggregatorParams(user_turn_strategies=strategies)
+    replies = ["This one is heard to its end.", "This one is cut off in the middle."]
+    async with talking(service, replies, user_params=params) as room:
+        await room.user_says("Begin.", 0.6)
+        await asyncio.sleep(4.0)
+        monkeypatch.setattr(ScriptedConversation, "listen", refuse)
+        await room.user_says("Go on.", 0.6)
+        await asyncio.sleep(1.5)
+        await room.interrupt()
+        await asyncio.sleep(0.5)
+        said = [segment.text for segment in talk_of(service).segments if segment.speaker == 0]
+    assert said == room.commits.texts
+    assert said[0] == "This one is heard to its end." and said[1].startswith("This one is")
 
 
 async def test_a_turn_that_was_understood_is_kept_when_the_user_goes_on_at_once() -> None:
@@ -209,11 +229,11 @@ def input_of(seconds: float, *, rate: int = RATE, channels: int = 1, level: int 
 
 
 def started(ago_s: float = 0.0) -> VADUserStartedSpeakingFrame:
-    return VADUserStartedSpeakingFrame(start_secs=0.2, timestamp=time.time() - ago_s)
+    return VADUserStartedSpeakingFrame(start_secs=0.2, timestamp=NOW_S - ago_s)
 
 
 def stopped(ago_s: float = 0.0) -> VADUserStoppedSpeakingFrame:
-    return VADUserStoppedSpeakingFrame(stop_secs=0.2, timestamp=time.time() - ago_s)
+    return VADUserStoppedSpeakingFrame(stop_secs=0.2, timestamp=NOW_S - ago_s)
 
 
 def followed(*frames: object) -> UserTurn:
@@ -309,4 +329,6 @@ def microphone(seconds: float) -> list[InputAudioRawFrame]:
 
 
 async def speak_into(send, seconds: float) -> None:  # type: ignore[no-untyped-def]
-    await send(VADUserStartedSpeakingFrame(), *microphone(seconds), VADUserStoppedSpeakingFrame())
+    await send(
+        VADUserStartedSpeakingFrame(timestamp=NOW_S), *microphone(seconds), VADUserStoppedSpeakingFrame(timestamp=NOW_S)
+    )
