@@ -8,6 +8,7 @@ In an agent, `CSMTTSService` stands at the same place, between the LLM and `tran
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 
 import numpy as np
@@ -41,13 +42,14 @@ class WavFile(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, TTSAudioRawFrame):
-            self._wav.write(np.frombuffer(frame.audio, np.int16).astype(np.float32) / 32_768)
+            self._wav.write(np.frombuffer(frame.audio, np.int16))
         await self.push_frame(frame, direction)
 
 
 async def main(model: str = "csm-tiny", path: str = "reply.wav") -> None:
     with Engine.load(model) as engine, WavWriter(path, engine.sample_rate) as wav:
-        worker = PipelineWorker(Pipeline([CSMTTSService(engine=engine), WavFile(wav)]))
+        tts = CSMTTSService(engine=engine, max_ahead_s=math.inf)  # nobody listens to a file, so as fast as it can
+        worker = PipelineWorker(Pipeline([tts, WavFile(wav)]))
         tokens = [LLMTextFrame(word + " ") for word in REPLY.split()]
         await worker.queue_frames([LLMFullResponseStartFrame(), *tokens, LLMFullResponseEndFrame(), EndFrame()])
         runner = WorkerRunner(handle_sigint=False)
