@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "pipecat": _CORE | {"client"},
     "livekit": _CORE | {"client"},
     "server": _CORE | {"client"},
+    "compat": _CORE,
     "evaluation": _CORE,
     "cli": _CORE | {"client", "server", "evaluation"},
     "training": _CORE | {"evaluation"},

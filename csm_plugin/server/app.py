@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 import csm_plugin
-from csm_plugin.server import health, models, speech, stream, voices
+from csm_plugin.server import health, models, speech, stream, voices, web_page
 from csm_plugin.server.access_log import AccessLog
+from csm_plugin.server.dropin import routes as dropin
 from csm_plugin.server.errors import handle_errors
 from csm_plugin.server.gate import Gate
 from csm_plugin.server.keeper import EngineKeeper
@@ -24,7 +25,7 @@ from csm_plugin.server.voice_shelf import VoiceShelf
 if TYPE_CHECKING:
     from csm_plugin.engine import Engine
 
-ROUTERS = (health.router, models.router, voices.router, speech.router, stream.router)
+ROUTERS = (health.router, models.router, voices.router, speech.router, stream.router, dropin.router, web_page.router)
 
 
 def create_app(

@@ -12,6 +12,7 @@ from typing import Any
 import h11
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from csm_plugin.server.settings import ServerSettings
 
@@ -23,6 +24,9 @@ SOCKET_BYTES = 32_768
 
 ABORT = "abort"
 """Under this name a request's state has a function that ends its connection, whatever waits to be written to it."""
+
+TAKE_LARGE = "take_large"
+"""Under this name a socket's state has a function that lets its messages be larger."""
 
 
 def protocol(settings: ServerSettings) -> type[H11Protocol]:
@@ -65,6 +69,22 @@ def protocol(settings: ServerSettings) -> type[H11Protocol]:
                 self._patience = None
 
     return Connection
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """A WebSocket whose messages are as long as the settings say, until its route lets them be longer."""
+
+    def __init__(self, *args: Any, **others: Any) -> None:
+        super().__init__(*args, **others)
+        self.app_state = {**self.app_state, TAKE_LARGE: self._take_large}
+
+    def _take_large(self, most_bytes: int) -> None:
+        self.conn.max_message_size = most_bytes
+
+
+def take_large(scope: Scope, most_bytes: int) -> None:
+    """Let the messages of a socket that comes in have up to so many bytes."""
+    scope.get("state", {}).get(TAKE_LARGE, lambda _: None)(most_bytes)
 
 
 def abort(scope: Scope) -> None:

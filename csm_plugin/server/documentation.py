@@ -42,7 +42,7 @@ def settings_table() -> str:
     rows = ["| setting | default | what it is |", "| --- | --- | --- |"]
     for name, field in ServerSettings.model_fields.items():
         default = field.default
-        shown = "" if isinstance(default, SecretStr) or default in (None, ()) else f"`{default}`"
+        shown = "" if isinstance(default, SecretStr | BaseModel) or default in (None, ()) else f"`{default}`"
         rows.append(f"| `{name}` | {shown} | {field.description} |")
     return "\n".join(rows)
 
@@ -68,8 +68,8 @@ def _model_text(model: type[BaseModel]) -> str:
         lines += ["", "| field | kind | |", "| --- | --- | --- |"]
         for name, field in fields:
             told = _joined(field.description or "")
-            optional = "" if field.is_required() else "optional. "
-            lines.append(f"| `{name}` | {_kind(schema[name])} | {optional}{told} |".replace(" |  |", " | |"))
+            told = told if field.is_required() else f"optional. {told}".rstrip()
+            lines.append(f"| `{name}` | {_kind(schema[name])} | {told} |".replace(" |  |", " | |"))
     return "\n".join(lines)
 
 

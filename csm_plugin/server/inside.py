@@ -127,6 +127,17 @@ class Context:
         self._entries = known | {at: pair for at, pair in self._entries.items() if pair[1] in waiting}
         return held
 
+    @property
+    def used(self) -> int:
+        """Positions of the model's context that are taken."""
+        with self._session.lock:
+            return self._session.ledger.length
+
+    @property
+    def positions(self) -> int:
+        """Positions that the model's context has."""
+        return self._talk._scheduler.model.positions
+
     def _entry_of(self, buffer: FrameBuffer) -> Entry | None:
         """Return the entry of an utterance, wherever it is on its way."""
         session = self._session

@@ -18,6 +18,7 @@ from csm_plugin.server.keeper import EngineKeeper
 from csm_plugin.server.metrics import Metrics
 from csm_plugin.server.settings import ServerSettings
 from csm_plugin.server.voice_shelf import VoiceShelf
+from csm_plugin.server.watermark import WatermarkKey, refuse_watermark
 from csm_plugin.settings import Sampling
 from csm_plugin.text.parts import split_utterances
 
@@ -80,12 +81,29 @@ class Service:
         if self.draining:
             raise Unavailable("the server is about to end; ask another one", "draining", 1.0)
 
-    def open(self, voice: str | None, speaker: int = 0, sampling: Sampling | None = None) -> Conversation:
+    def check_watermark(self, asked: bool | None = None, key: WatermarkKey | None = None) -> None:
+        """Make sure that neither a request nor the settings demand a watermark, which this version does not write.
+
+        Raises:
+            Refusal: they do.
+        """
+        refuse_watermark(asked, key, otherwise=self.settings.watermarks)
+
+    def open(
+        self,
+        voice: str | None,
+        speaker: int = 0,
+        sampling: Sampling | None = None,
+        *,
+        watermark: bool | None = None,
+        watermark_key: WatermarkKey | None = None,
+    ) -> Conversation:
         """Open a conversation with a voice by its name, or the default one.
 
         Raises:
-            Unavailable, EngineBusyError, VoiceError, InputError: it cannot be had.
+            Unavailable, EngineBusyError, VoiceError, InputError, Refusal: it cannot be had.
         """
+        self.check_watermark(watermark, watermark_key)
         engine = self.engine
         if engine.stats().conversations >= self.settings.max_open:
             raise EngineBusyError(f"{self.settings.max_open} conversations are open, which is the most", 5.0)
@@ -148,11 +166,27 @@ class Service:
         Raises:
             CSMError: as `Conversation.speak` and iterating an utterance do.
         """
-        with self.speaking(), talk:
-            parts = split_utterances(text)
-            ahead = [talk.speak(part) for part in parts[:PARTS_AHEAD]]
-            for number in range(len(parts)):
-                async for chunk in self.chunks(ahead[number]):
+        with talk:
+            async with contextlib.aclosing(self.speak(talk, text)) as chunks:
+                async for chunk in chunks:
                     yield chunk
-                if len(ahead) < len(parts):
-                    ahead.append(talk.speak(parts[len(ahead)]))
+
+    async def speak(self, talk: Conversation, text: str) -> AsyncGenerator[SpeechChunk, None]:
+        """Do the same in a conversation that goes on; what is left when the generator is closed is not spoken.
+
+        Raises:
+            CSMError: as `say`.
+        """
+        parts = split_utterances(text)
+        ahead: list[Utterance] = []
+        with self.speaking():
+            try:
+                for number in range(len(parts)):
+                    while len(ahead) < min(len(parts), number + PARTS_AHEAD):
+                        ahead.append(talk.speak(parts[len(ahead)]))
+                    async with contextlib.aclosing(self.chunks(ahead[number])) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+            finally:
+                for utterance in ahead:
+                    utterance.cancel()

@@ -17,7 +17,7 @@ from loguru import logger
 
 from csm_plugin.errors import SettingsError
 from csm_plugin.server.app import create_app
-from csm_plugin.server.connections import listen, protocol
+from csm_plugin.server.connections import Socket, listen, protocol
 from csm_plugin.server.service import Service
 from csm_plugin.server.settings import ServerSettings
 
@@ -83,7 +83,7 @@ def make_server(settings: ServerSettings, load: Callable[[], Engine] | None = No
     config = uvicorn.Config(
         app,
         http=protocol(settings),
-        ws="websockets-sansio",
+        ws=Socket,
         ws_max_size=settings.max_message_bytes,
         ws_ping_interval=settings.ping_s,
         ws_ping_timeout=settings.ping_s,

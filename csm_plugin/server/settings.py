@@ -17,6 +17,8 @@ from pydantic_settings import (
 )
 
 from csm_plugin.errors import SettingsError
+from csm_plugin.server.dropin.morgan_settings import MorganSettings, of_morgan
+from csm_plugin.server.watermark import WatermarkKey
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Several names; in the environment and on the command line separated by commas."""
@@ -45,6 +47,14 @@ class ServerSettings(BaseSettings):
     default_voice: str | None = Field(None, description="voice for requests that name none, or one of OpenAI's")
     max_voices: int = Field(100, ge=0, description="voices that may be uploaded")
 
+    watermark_enabled: bool | None = Field(
+        None, description="whether sound has a watermark if a request does not say; by default where there is a key"
+    )
+    watermark_key: Annotated[WatermarkKey | None, NoDecode] = Field(
+        None, description="the watermark's key, five numbers separated by commas"
+    )
+    morgan: MorganSettings = Field(MorganSettings(), description="of Morgan's routes, see dropin.md")
+
     max_body_bytes: int = Field(65_536, ge=1_024, description="largest request body but for uploads")
     max_upload_bytes: int = Field(10 * 2**20, ge=1_024, description="largest uploaded file")
     max_message_bytes: int = Field(65_536, ge=1_024, description="largest WebSocket message")
@@ -68,6 +78,13 @@ class ServerSettings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("watermark_key", mode="before")
+    @classmethod
+    def _split_key(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",")) if value.strip() else None
+        return value
+
     @model_validator(mode="after")
     def _guarded(self) -> Self:
         if not self.keys and not is_loopback(self.host):
@@ -82,12 +99,25 @@ class ServerSettings(BaseSettings):
         """The keys, none if everyone on this machine may use it."""
         return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
 
+    @property
+    def watermarks(self) -> bool:
+        """Whether sound has a watermark if a request does not say."""
+        return self.watermark_key is not None if self.watermark_enabled is None else self.watermark_enabled
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *args: Any, **others: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what is passed, then the environment; `read` adds the file."""
         return init_settings, others["env_settings"]
+
+
+class SettingsFile(YamlConfigSettingsSource):
+    """A YAML file with this server's names, or with Morgan's."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what it says."""
+        return of_morgan(super().__call__())
 
 
 def read_settings(config: Path | None = None, **given: object) -> ServerSettings:
@@ -106,7 +136,7 @@ def read_settings(config: Path | None = None, **given: object) -> ServerSettings
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *args: Any, **others: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            file = () if config is None else (YamlConfigSettingsSource(settings_cls, yaml_file=config),)
+            file = () if config is None else (SettingsFile(settings_cls, yaml_file=config),)
             return (init_settings, others["env_settings"], *file)
 
     if config is not None and not config.is_file():
@@ -122,7 +152,7 @@ def read_settings(config: Path | None = None, **given: object) -> ServerSettings
 
 def print_settings(settings: ServerSettings) -> str:
     """Return the settings as YAML that `read_settings` reads; keys are not in it."""
-    values = settings.model_dump(mode="json", exclude={"api_keys"})
+    values = settings.model_dump(mode="json", exclude={"api_keys", "watermark_key"})
     keys = f"# api_keys: {len(settings.keys)} set, not shown\n"
     return keys + str(yaml.safe_dump(values, sort_keys=False))
 

@@ -153,7 +153,8 @@ class Teller:
                 m.Held(number=one.key[0], piece=one.key[1], text=one.text, frames=one.frames, lead=one.lead)
                 for one in self._context.held(waiting=set(self.live))
             ]
-            await self._tell(m.Context(conversation=self._id, segments=held))
+            used, positions = self._context.used, self._context.positions
+            await self._tell(m.Context(conversation=self._id, segments=held, used=used, positions=positions))
 
     async def _send_codes(self, kind: Kind, key: Key, codes: Codes, start: int = 0) -> None:
         most = (self._service.settings.max_message_bytes - HEADER.size) // (2 * max(1, codes.shape[1]))

@@ -32,13 +32,14 @@ def routes() -> list[tuple[str, str]]:
     """Every route of the app: method and path. The socket is one too, when it is asked for as a page."""
     paths = create_app(settings()).openapi()["paths"]
     told = [(method.upper(), path.replace("{name}", "x")) for path, methods in paths.items() for method in methods]
-    return [*told, ("GET", "/openapi.json"), ("HEAD", "/openapi.json"), ("GET", "/v1/stream"), ("GET", "/nothing")]
+    sockets = [("GET", path) for path in ("/v1/stream", "/stream", "/ws")]
+    return [*told, ("GET", "/openapi.json"), ("HEAD", "/openapi.json"), *sockets, ("GET", "/nothing")]
 
 
 @pytest.mark.parametrize(("method", "path"), routes(), ids=str)
 def test_without_a_key_only_health_is_told(server: RunningServer, method: str, path: str) -> None:
     answer = httpx.request(method, server.url + path)
-    if path in ("/live", "/ready"):
+    if path in ("/live", "/ready", "/health"):
         assert answer.status_code == 200
         return
     assert answer.status_code == 401
@@ -48,8 +49,17 @@ def test_without_a_key_only_health_is_told(server: RunningServer, method: str, p
 
 def test_the_routes_that_were_tried_are_all() -> None:
     assert {path for _, path in routes()} == {
+        "/api/generate",
+        "/api/stream",
+        "/api/voices",
+        "/generate",
+        "/generate/wav",
+        "/health",
         "/live",
         "/ready",
+        "/stream",
+        "/stream/chunks",
+        "/ws",
         "/metrics",
         "/nothing",
         "/openapi.json",

@@ -17,6 +17,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
@@ -62,6 +63,13 @@ OPERATIONS = [
     ("POST", "/v1/voices"),
     ("DELETE", "/v1/voices/{name}"),
     ("POST", "/v1/audio/speech"),
+    ("GET", "/health"),
+    ("GET", "/api/voices"),
+    ("POST", "/api/generate"),
+    ("POST", "/api/stream"),
+    ("POST", "/generate"),
+    ("POST", "/generate/wav"),
+    ("POST", "/stream/chunks"),
 ]
 
 
@@ -114,6 +122,40 @@ def test_a_socket_takes_anything_and_closes_with_a_reason_or_goes_on(
             return one.socket.close_code
 
     assert asyncio.run(asyncio.wait_for(talk(), 30)) in (None, CloseCode.POLICY_VIOLATION, CloseCode.INVALID_DATA)
+
+
+def asked() -> st.SearchStrategy[str | bytes]:
+    """Things that look like messages to the drop-in sockets, more or less."""
+    texts = ["text", "audio", "transcript", "response_text"]
+    numbers = ["speaker", "speaker_id", "max_audio_length_ms", "temperature", "topk", "watermark", "watermark_key"]
+    built = st.fixed_dictionaries(
+        {}, optional={name: st.sampled_from(["Hi.", "UklGRg=="]) | junk() for name in texts}
+        | {name: st.integers(0, 100) | junk() for name in numbers},
+    )  # fmt: skip
+    return built.map(json.dumps) | st.text(max_size=50) | st.binary(max_size=80) | junk().map(json.dumps)
+
+
+@pytest.mark.parametrize("path", ["/ws", "/stream"])
+def test_a_drop_in_socket_answers_anything_and_goes_on(server: RunningServer, path: str) -> None:
+    async def talk(sent: list[str | bytes]) -> None:
+        async with connect(f"ws://127.0.0.1:{server.port}{path}", proxy=None, max_size=None) as one:
+            for message in sent:
+                await one.send(message)
+                answer = await one.recv()
+                while isinstance(answer, str) and "audio_chunk" in json.loads(answer):
+                    answer = await one.recv()
+                if isinstance(answer, str):
+                    assert json.loads(answer).keys() & {"error", "audio_base64", "status"}
+            await one.send(json.dumps({"text": "Hello."}))
+            assert await one.recv()
+
+    @settings(FUZZ, max_examples=25)
+    @given(sent=st.lists(asked(), min_size=1, max_size=10))
+    def hold(sent: list[str | bytes]) -> None:
+        asyncio.run(asyncio.wait_for(talk(sent), 60))
+
+    hold()
+    wait_until(lambda: server.engine.stats().conversations == 0)
 
 
 BODIES = {
