@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from livekit import rtc
 from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
-from agents.recogniser import _recognise, _thread
+from agents.recogniser import recognise
 
 
 class MoonshineSTT(stt.STT):
@@ -35,7 +33,6 @@ class MoonshineSTT(stt.STT):
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
         frame = rtc.combine_audio_frames(buffer)
-        loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(_thread, _recognise, bytes(frame.data), frame.sample_rate)
+        text = await recognise(bytes(frame.data), frame.sample_rate)
         heard = stt.SpeechData(language=LanguageCode("en"), text=text, end_time=frame.duration)
         return stt.SpeechEvent(type=stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[heard])

@@ -19,6 +19,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.processors.frameworks.rtvi import RTVIProcessor
+from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.turns.user_stop import TurnAnalyzerUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
@@ -74,12 +75,12 @@ class Session:
         await self._worker.cancel()
 
 
-async def run_session(transport: BaseTransport, tts: CSMTTSService, make_brain: Callable[[], FrameProcessor]) -> None:
+async def run_session(transport: BaseTransport, tts: TTSService, make_brain: Callable[[], FrameProcessor]) -> None:
     """Talk until the caller leaves; cancelling ends the session.
 
     Args:
         transport: the caller's sound and messages; it must know `on_client_disconnected`.
-        tts: the voice, with its own conversation.
+        tts: the voice; CSM's with its own conversation.
         make_brain: makes what answers.
     """
     session = await open_session(transport, tts, make_brain, Line())
@@ -87,13 +88,13 @@ async def run_session(transport: BaseTransport, tts: CSMTTSService, make_brain: 
 
 
 async def open_session(
-    transport: BaseTransport, tts: CSMTTSService, make_brain: Callable[[], FrameProcessor], line: Line
+    transport: BaseTransport, tts: TTSService, make_brain: Callable[[], FrameProcessor], line: Line
 ) -> Session:
     """Build a conversation, ready to run.
 
     Args:
         transport: the caller's sound and messages; it must know `on_client_connected` and `on_client_disconnected`.
-        tts: the voice, with its own conversation.
+        tts: the voice; CSM's with its own conversation.
         make_brain: makes what answers.
         line: what lies between the caller and the pipeline.
     """
@@ -109,7 +110,7 @@ async def open_session(
             tts,
             *line.spoken,
             transport.output(),
-            PlaybackTracker(tts.playback),
+            *([PlaybackTracker(tts.playback)] if isinstance(tts, CSMTTSService) else []),
             assistant,
         ]
     )

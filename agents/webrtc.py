@@ -24,6 +24,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.staticfiles import StaticFiles
 from loguru import logger
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.tts_service import TTSService
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.request_handler import (
@@ -34,12 +35,14 @@ from pipecat.transports.smallwebrtc.request_handler import (
 )
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
+from agents.backend_service import BackendTTS
+from agents.backends import Backend, chosen_backend
 from agents.brain import make_brain
 from agents.engine import chosen_model
 from agents.recogniser import load_recogniser
 from agents.session import run_session
 from csm_plugin.engine import Engine
-from csm_plugin.errors import CSMError
+from csm_plugin.errors import CSMError, SettingsError
 from csm_plugin.pipecat import CSMTTSService
 from csm_plugin.pipecat.engines import SpeechEngine
 from csm_plugin.pipecat.settings import check_voice
@@ -53,7 +56,7 @@ PAGE = Path(__file__).parent / "page"
 
 
 def create_app(
-    engine: SpeechEngine,
+    engine: SpeechEngine | Backend,
     *,
     voice: str | None = None,
     brain: Callable[[], FrameProcessor] = make_brain,
@@ -61,7 +64,7 @@ def create_app(
     """The web application: the page, and what it asks for. All sessions share `engine`.
 
     Args:
-        engine: speaks for every session; each has its own conversation.
+        engine: speaks for every session; each has its own conversation. Or the backend that `TTS_BACKEND` names.
         voice: one of the engine's voices, or None for the model's own.
         brain: makes what answers, once per session.
     """
@@ -70,7 +73,11 @@ def create_app(
 
     async def talk(connection: SmallWebRTCConnection) -> None:
         params = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
-        tts = CSMTTSService(engine=engine, settings=CSMTTSService.Settings(voice=voice))
+        tts: TTSService
+        if isinstance(engine, Backend):
+            tts = BackendTTS(engine.another())
+        else:
+            tts = CSMTTSService(engine=engine, settings=CSMTTSService.Settings(voice=voice))
         try:
             await run_session(SmallWebRTCTransport(connection, params), tts, brain)
         except Exception:
@@ -96,7 +103,8 @@ def create_app(
 
     @app.get("/status")
     async def status() -> dict[str, Any]:
-        return {"status": "ready", "transports": ["webrtc"], "model": engine.model_name, "voice": voice}
+        model = engine.voice.name if isinstance(engine, Backend) else engine.model_name
+        return {"status": "ready", "transports": ["webrtc"], "model": model, "voice": voice}
 
     @app.post("/start")
     async def start() -> dict[str, str]:
@@ -150,18 +158,15 @@ def main() -> int:
     options = _options()
     logger.remove()
     logger.add(sys.stderr, level=os.environ.get("LOG_LEVEL", "INFO"), diagnose=False)
-    model = chosen_model(options.model)
-    print(f"Loading {model} …", flush=True)
     try:
-        engine = Engine.load(model)
-        check_voice(options.voice, engine.voices)
+        engine = _chosen(options)
         listener = socket.create_server((options.host, options.port))
     except (CSMError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     host, port = listener.getsockname()[:2]
     print(
-        f"Speaking with {engine.model_name} on {engine.device}, voice: {options.voice or 'the model’s own'}.\n"
+        f"{_told(engine, options.voice)}\n"
         f"Open http://{host}:{port}/, press Connect, allow the microphone, and speak or type.\n"
         "You may interrupt at any time. Ctrl-C ends it.",
         flush=True,
@@ -172,8 +177,27 @@ def main() -> int:
     except KeyboardInterrupt:
         logger.info("ended")
     finally:
-        engine.close()
+        engine.cleanup() if isinstance(engine, Backend) else engine.close()
     return 0
+
+
+def _chosen(options: argparse.Namespace) -> Engine | Backend:
+    backend = chosen_backend(model=options.model)
+    if backend is not None:
+        if options.voice is not None:
+            raise SettingsError("--voice is one of CSM's, and TTS_BACKEND is set: leave out one of them")
+        return backend
+    model = chosen_model(options.model)
+    print(f"Loading {model} …", flush=True)
+    engine = Engine.load(model)
+    check_voice(options.voice, engine.voices)
+    return engine
+
+
+def _told(engine: Engine | Backend, voice: str | None) -> str:
+    if isinstance(engine, Backend):
+        return f"Speaking with TTS_BACKEND {engine.voice.name}."
+    return f"Speaking with {engine.model_name} on {engine.device}, voice: {voice or 'the model’s own'}."
 
 
 def _options() -> argparse.Namespace:
