@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 
-.PHONY: help agent livekit-agent test check bench tiny debian
+.PHONY: help agent livekit-agent test check bench reliability tiny debian
 
 help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address"
@@ -23,6 +23,7 @@ help:
 	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make bench   run the benchmarks"
+	@echo "make reliability  run what it must survive, minutes of it, and write docs/reliability.md"
 	@echo "make tiny    train csm-tiny from nothing into build/tiny: hours; goes on where it was stopped"
 
 agent: $(INSTALLED)
@@ -46,6 +47,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
+
+reliability: $(INSTALLED) debian
+	$(BIN)/python -m tests.reliability
 
 tiny: $(INSTALLED) debian
 	for stage in corpus codebooks decoder encoder gate lm export listen; do \
