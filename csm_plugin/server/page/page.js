@@ -93,7 +93,7 @@ const follow = {
     speech.ended = true;
     if (player.length_s) return;
     stop("heard");
-    if ($("state").className !== "alarm") tell("There is nothing in that text that can be spoken.", "alarm");
+    if ($("state").className !== "alarm") tell("There is nothing in that text that can be spoken.");
   },
   context: ({ used, positions }) => {
     $("context").textContent = `${used.toLocaleString("en")} of ${positions.toLocaleString("en")}`;
