@@ -63,7 +63,7 @@ class FrameBuffer:
     def deliver(self, frames: list[Frame]) -> None:
         """Hand frames to the reader."""
         with self._changed:
-            if not self.done:
+            if frames and not self.done:
                 self._frames.extend(frames)
                 self._notify()
 
@@ -120,12 +120,13 @@ class FrameBuffer:
 
     async def wait_async(self) -> None:
         """As `wait`, for an event loop."""
-        ready = asyncio.Event()
-        with self._changed:
-            if self._frames or self.done:
-                return
-            self._waiter = (asyncio.get_running_loop(), ready)
-        await ready.wait()
+        while True:
+            ready = asyncio.Event()
+            with self._changed:
+                if self._frames or self.done:
+                    return
+                self._waiter = (asyncio.get_running_loop(), ready)
+            await ready.wait()
 
     def _notify(self) -> None:
         self._changed.notify_all()

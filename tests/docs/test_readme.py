@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,17 @@ def small_csm_tiny(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def event_loop_of_a_program() -> Iterator[None]:
+    """What `asyncio.get_event_loop()` finds, as in a program's main thread."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.mark.usefixtures("event_loop_of_a_program")
 @pytest.mark.parametrize("source", blocks("python"), ids=lambda source: source.splitlines()[1][:40])
 def test_a_python_example_runs(source: str) -> None:
     names: dict[str, object] = {}

@@ -10,7 +10,7 @@ from csm_plugin.training.decoder import DecoderTrainer
 from csm_plugin.training.encoder import EncoderTrainer
 from csm_plugin.training.errors import CorruptFile, MissingInput, TrainingError
 from csm_plugin.training.readouts import SECOND, THIRD
-from csm_plugin.training.sizes import FRAME_SAMPLES
+from csm_plugin.training.sizes import CODEBOOKS, FRAME_SAMPLES
 from tests.training.conftest import FRAMES
 from tests.training.sizes import use_small_sizes
 
@@ -131,6 +131,6 @@ def test_the_stages_train_save_draw_and_go_on_to_a_codec(folder, coder):
     audio = shard.audio(shard.sentences[0])
     padded = np.pad(audio, (0, -len(audio) % FRAME_SAMPLES))
     found = codec.encode(torch.from_numpy(padded)[None, None]).audio_codes
-    assert found.shape == (1, 8, codes.frames_of(len(audio))) and (found[:, 0] != 0).all()
+    assert found.shape == (1, CODEBOOKS, codes.frames_of(len(audio))) and (found[:, 0] != 0).all()
     assert codec.decode(found).audio_values.shape == (1, 1, len(padded))
     assert torch.equal(codec.quantizer.acoustic_residual_vector_quantizer.layers[0].codebook.embed, coder.books[1])

@@ -8,7 +8,7 @@ from csm_plugin.training import corpus
 from csm_plugin.training.__main__ import main
 from csm_plugin.training.analysis import analyse
 from csm_plugin.training.errors import CorruptFile, MissingInput
-from csm_plugin.training.sizes import FRAME_SAMPLES
+from csm_plugin.training.sizes import CODEBOOKS, FRAME_SAMPLES
 from tests.training.conftest import FRAMES
 
 
@@ -33,7 +33,7 @@ def test_the_same_number_gives_the_same_shard(corpus_folder, tmp_path):
 def test_crops_hold_the_codes_of_their_audio(crops, coder):
     batch = crops.batch(6, (0, 0))
 
-    assert batch.audio.shape == (6, FRAMES * FRAME_SAMPLES) and batch.codes.shape == (6, FRAMES, 8)
+    assert batch.audio.shape == (6, FRAMES * FRAME_SAMPLES) and batch.codes.shape == (6, FRAMES, CODEBOOKS)
     for audio, found, hz in zip(batch.audio, batch.codes, batch.usual_hz, strict=True):
         again = coder.codes(*coder.vectors_of(analyse(torch.from_numpy(audio), float(hz))))
         assert (again[1:-1, 2] == torch.from_numpy(found)[1:-1, 2]).float().mean() > 0.6  # but for joints and edges

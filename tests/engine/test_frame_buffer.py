@@ -1,0 +1,45 @@
+"""What waits for the reader of an utterance."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from csm_plugin.conversation import Word
+from csm_plugin.engine.frame_buffer import Frame, FrameBuffer
+from csm_plugin.engine.utterance import Utterance
+
+FRAME = Frame(np.ones(4, np.int32), np.zeros(1_920, np.float32))
+
+
+async def test_silence_that_is_held_back_does_not_end_the_reading() -> None:
+    buffer = FrameBuffer()
+    utterance = Utterance("One, two.", buffer, cancel=lambda: None, leave=lambda: None, taken=lambda: None)
+
+    async def read() -> list[int]:
+        return [len(chunk.codes) async for chunk in utterance]
+
+    reading = asyncio.create_task(read())
+    for frames in ([FRAME], [], [], [FRAME, FRAME], []):
+        buffer.deliver(frames)
+        await asyncio.sleep(0.01)
+        assert not reading.done()
+    buffer.finish("end")
+    assert await reading == [1, 2]
+
+
+async def test_words_that_come_after_the_last_frame_come_alone() -> None:
+    buffer = FrameBuffer()
+    utterance = Utterance("One.", buffer, cancel=lambda: None, leave=lambda: None, taken=lambda: None)
+
+    async def read() -> list[tuple[int, list[str]]]:
+        return [(len(chunk.codes), [word.text for word in chunk.words]) async for chunk in utterance]
+
+    reading = asyncio.create_task(read())
+    buffer.deliver([FRAME])
+    await asyncio.sleep(0.01)
+    buffer.deliver([])
+    await asyncio.sleep(0.01)
+    buffer.finish("end", late=[Word("One.", 0.0, 0.08)])
+    assert await reading == [(1, []), (0, ["One."])]
