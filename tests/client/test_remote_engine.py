@@ -227,13 +227,14 @@ def test_a_full_server_says_so(tiny_checkpoint: Path) -> None:
 
 
 def test_a_conversation_that_nobody_holds_closes_itself(remote: RemoteEngine, local: Engine) -> None:
-    before = local.stats().conversations
+    gc.collect()
+    wait_until(lambda: local.stats().conversations == 0)  # those of other tests
     utterance = remote.conversation().speak("Hello.", GREEDY)
     assert len(codes_of(utterance)) == 20
-    assert local.stats().conversations == before + 1
+    assert local.stats().conversations == 1
     del utterance
     gc.collect()
-    wait_until(lambda: local.stats().conversations == before)
+    wait_until(lambda: local.stats().conversations == 0)
 
 
 def test_a_closed_engine_says_so(server: RunningServer) -> None:
