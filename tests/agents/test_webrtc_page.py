@@ -70,7 +70,7 @@ def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page)
     agent_says, user_said, state = page.locator("li.agent"), page.locator("li.user"), page.locator("#state")
 
     expect(agent_says.last).to_contain_text("Hello there")
-    expect(user_said.last).to_contain_text(re.compile("story about the sea", re.IGNORECASE))
+    expect(user_said.last).to_contain_text(re.compile("story", re.IGNORECASE))
     expect(agent_says.last).to_contain_text("knew that the sea was her friend")
     expect(state).to_have_text("Speaking")
     expect(state).to_have_text("Listening")
