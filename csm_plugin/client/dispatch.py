@@ -86,10 +86,10 @@ class Dispatch:
             m.Listen(
                 conversation=wire,
                 number=number,
-                text=job.text,
+                text=job.entry.text,
                 sample_rate=job.sample_rate,
                 encoding="s16" if job.pcm.dtype == np.int16 else "f32",
-                speaker=job.speaker,
+                speaker=job.entry.speaker,
             )
         )
 

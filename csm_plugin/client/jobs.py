@@ -15,6 +15,9 @@ from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.frame_buffer import Frame, FrameBuffer
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, Sampling
 
+NO_TOKENS = np.zeros(0, np.int32)
+"""Tokens are the server's business."""
+
 
 @dataclass(slots=True, eq=False)
 class Spoken:
@@ -113,12 +116,11 @@ class Turned:
     """The other side's turn on its way into the context."""
 
     number: int
-    text: str
+    entry: Entry
     pcm: npt.NDArray[Any]
     sample_rate: int
-    speaker: int
     ordered_s: float
-    done: Future[None] = field(default_factory=Future)
+    done: Future[Entry] = field(default_factory=Future)
     codes: list[Codes] = field(default_factory=list)
 
     def order_again(self) -> None:

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from csm_plugin.client.jobs import Spoken, Turned
+from csm_plugin.client.jobs import NO_TOKENS, Spoken, Turned
 from csm_plugin.client.messages import Held
 from csm_plugin.conversation import Entry, Ledger
 from csm_plugin.engine.frame_buffer import FinishReason
-
-NO_TOKENS = np.zeros(0, np.int32)
-"""Tokens are the server's business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +36,31 @@ class RemoteLedger(Ledger):
     @property
     def numbered(self) -> list[Numbered]:
         """All segments, oldest first."""
-        return [Numbered(self._numbers[id(e)], e, at >= self._turn) for at, e in enumerate(self._entries)]
+        entries = [(at, entry) for at, entry in enumerate(self._entries) if not entry.withdrawn]
+        return [Numbered(self._numbers[id(entry)], entry, at >= self._turn) for at, entry in entries]
 
     @property
     def gone_frames(self) -> int:
         """Heard frames of the current turn that are not held any more."""
-        return self._gone_frames
+        return self._gone_frames + sum(entry.heard_frames for entry in self._entries if entry.withdrawn)
 
     def begin(self, spoken: Spoken) -> None:
         """Add an utterance, unless it is there."""
         if not spoken.begun:
             spoken.begun = True
-            self._add(spoken.number, spoken.entry)
+            self._note(spoken.number, spoken.entry)
+            self.append(spoken.entry)
 
-    def add_turn(self, turned: Turned, text: str) -> None:
+    def hold_turn(self, turned: Turned) -> None:
+        """Keep a place for the other side's turn, which an utterance overtakes."""
+        self._note(turned.number, turned.entry)
+        self.hold(turned.entry)
+
+    def take_turn(self, turned: Turned, text: str) -> None:
         """Add the other side's turn; what was said before it is settled."""
-        self._add(turned.number, Entry(turned.speaker, text, NO_TOKENS, turned.codes))
-        self.begin_turn()
+        self._note(turned.number, turned.entry)
+        turned.entry.text = text
+        self.add_turn(turned.entry, list(turned.codes))
 
     def drop_unheard(self, spoken: Spoken) -> None:
         """End an utterance as cancelled, and keep only what was taken of it."""
@@ -93,6 +96,5 @@ class RemoteLedger(Ledger):
             if theirs.text != entry.text and entry.text.startswith(theirs.text):
                 entry.keep_text(theirs.text)
 
-    def _add(self, number: int, entry: Entry) -> None:
+    def _note(self, number: int, entry: Entry) -> None:
         self._numbers = {id(e): self._numbers[id(e)] for e in self._entries} | {id(entry): number}
-        self.append(entry)

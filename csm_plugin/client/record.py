@@ -14,8 +14,8 @@ from loguru import logger
 from csm_plugin.client import messages as m
 from csm_plugin.client.dispatch import Dispatch, Post, Voice
 from csm_plugin.client.faults import error_of, is_busy, passes
-from csm_plugin.client.jobs import Spoken, Turned
-from csm_plugin.client.ledger import NO_TOKENS, RemoteLedger
+from csm_plugin.client.jobs import NO_TOKENS, Spoken, Turned
+from csm_plugin.client.ledger import RemoteLedger
 from csm_plugin.client.wire import Kind, Packet, unpack_codes, unpack_samples
 from csm_plugin.conversation import Entry, Segment, VoicePrompt
 from csm_plugin.errors import CSMError, EngineClosedError
@@ -86,7 +86,8 @@ class Record:
         """
         with self.lock:
             self._check()
-            turned = Turned(next(self._numbers), text, pcm, sample_rate, speaker, time.monotonic())
+            entry = Entry(speaker, text, NO_TOKENS)
+            turned = Turned(next(self._numbers), entry, pcm, sample_rate, time.monotonic())
             self._queue[turned.number] = turned
             self._dispatch.order(turned)
             return turned
@@ -148,6 +149,7 @@ class Record:
             for job in [job for job in self._queue.values() if job.ordered_s <= ordered_before_s]:
                 del self._queue[job.number]
                 if isinstance(job, Turned):
+                    self._ledger.remove(job.entry)
                     job.done.set_exception(error)
                 elif not job.buffer.done:
                     self._ledger.settle(job, "error")
@@ -172,12 +174,15 @@ class Record:
             if isinstance(self.voice, VoicePrompt):
                 self._dispatch.set_voice(self.voice, next(self._numbers))
             for segment in self._ledger.numbered:
-                if segment.number not in self._queue:
+                waits = self._queue.get(segment.number)
+                if waits is None:
                     unread = self._unread.get(segment.number)
                     self._dispatch.recall(segment, None if unread is None else unread.buffer.taken)
+                elif isinstance(waits, Turned):  # overtaken by what comes next
+                    self._order_again(waits)
             for job in self._queue.values():
-                job.order_again()
-                self._dispatch.order(job)
+                if not (isinstance(job, Turned) and job.entry.pending):
+                    self._order_again(job)
 
     def take_packet(self, packet: Packet) -> None:
         """Take in sound or codes."""
@@ -192,7 +197,7 @@ class Record:
                 else:
                     job.take_codes(codes)
             elif isinstance(job, Spoken):
-                self._ledger.begin(job)
+                self._begin(job)
                 if not job.take_sound(unpack_samples(packet.payload).astype(np.float32) / FULL_SCALE):
                     logger.warning("a server goes on with another rendition of an utterance", number=job.number)
                 self._note(job)
@@ -217,7 +222,7 @@ class Record:
 
     def _hear_of(self, spoken: Spoken, message: m.Began | m.Words | m.Ended) -> bool:
         if isinstance(message, m.Began):
-            self._ledger.begin(spoken)
+            self._begin(spoken)
         elif isinstance(message, m.Words):
             spoken.take_words([word.word() for word in message.words])
         elif passes(message.error) or (spoken.entry.frames and is_busy(message.error)):
@@ -236,11 +241,23 @@ class Record:
             return True
         del self._queue[turned.number]
         if message.error is not None:
+            self._ledger.remove(turned.entry)
             turned.done.set_exception(error_of(message.error))
         else:
-            self._ledger.add_turn(turned, message.text)
-            turned.done.set_result(None)
+            self._ledger.take_turn(turned, message.text)
+            turned.done.set_result(turned.entry)
         return False
+
+    def _begin(self, spoken: Spoken) -> None:
+        if not spoken.begun:
+            for job in self._queue.values():
+                if isinstance(job, Turned) and job.number < spoken.number:
+                    self._ledger.hold_turn(job)
+        self._ledger.begin(spoken)
+
+    def _order_again(self, job: Spoken | Turned) -> None:
+        job.order_again()
+        self._dispatch.order(job)
 
     def _check(self) -> None:
         if self.closed:

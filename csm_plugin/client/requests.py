@@ -88,7 +88,10 @@ class Commit(Shape):
 
 
 class Listen(Shape):
-    """Add the other side's turn to the context. Its sound was sent up before."""
+    """Add the other side's turn to the context. Its sound was sent up before.
+
+    What is spoken before `heard` answers it overtakes it; the turn then takes its place before that.
+    """
 
     type: Literal["listen"] = "listen"
     conversation: Number

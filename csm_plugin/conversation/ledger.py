@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation.heard import heard_text
-from csm_plugin.conversation.segment import Entry, Positions, Segment
+from csm_plugin.conversation.segment import Codes, Entry, Positions, Segment
 from csm_plugin.settings import FRAME_S
 
 Tokenize = Callable[[str, int], npt.NDArray[np.int32]]
@@ -30,12 +30,12 @@ class Ledger:
         self._prompt: list[Entry] = []
         self._entries: list[Entry] = []
         self._turn = 0  # index of the first entry of the current turn
-        self._gone_frames = 0  # heard frames of the current turn that are no longer held
+        self._gone_frames = 0  # heard frames of the current turn, before all that is held of it
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """What the context holds, without the voice prompt."""
-        return tuple(entry.segment(self._codebooks) for entry in self._entries)
+        return tuple(entry.segment(self._codebooks) for entry in self._entries if entry.is_held)
 
     @property
     def length(self) -> int:
@@ -60,16 +60,33 @@ class Ledger:
         """Add a segment to the current turn."""
         self._entries.append(entry)
 
+    def hold(self, entry: Entry) -> None:
+        """Keep a place for the other side's turn, whose sound is still being encoded; a new turn begins behind it."""
+        if not entry.pending:
+            entry.pending = True
+            self._entries.append(entry)
+            self.begin_turn()
+
+    def add_turn(self, entry: Entry, frames: list[Codes]) -> None:
+        """Add the other side's turn, in the place that was kept for it; what was said before it is settled."""
+        entry.frames = frames
+        if not entry.pending:
+            self._entries.append(entry)
+            self.begin_turn()
+        entry.pending = False
+
     def remove(self, entry: Entry) -> None:
-        """Take a segment out that nobody heard anything of."""
+        """Take a segment out that nobody heard a word of."""
         index = next((i for i, held in enumerate(self._entries) if held is entry), None)
-        if index is not None:
-            self._gone_frames += entry.heard_frames if index >= self._turn else 0
+        if index is not None and index >= self._turn and entry.heard_frames:
+            entry.withdrawn = True
+        elif index is not None:
             del self._entries[index]
             self._turn -= index < self._turn
 
     def begin_turn(self) -> None:
         """Start a new turn: what is held so far is not touched by `cut_turn` any more."""
+        self._entries = [entry for entry in self._entries if not entry.withdrawn]
         self._turn = len(self._entries)
         self._gone_frames = 0
 
@@ -87,6 +104,8 @@ class Ledger:
         for entry in self._entries[self._turn :]:
             frames = min(entry.heard_frames, left)
             left -= frames
+            if entry.withdrawn:
+                continue
             if frames == entry.heard_frames or self.cut(entry, frames, ended=True):
                 kept.append(entry)
         self._entries = kept

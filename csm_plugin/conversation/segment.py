@@ -43,6 +43,8 @@ class Entry:
         tokens: the text's tokens with begin and end, int32 [n].
         lead: frames at the start that were generated but not delivered, because they were silent.
         words: the words that were delivered so far, counted from the first delivered frame.
+        pending: it has its place, but its sound is still being encoded.
+        withdrawn: no word of it was heard; only its time counts, until the turn is over.
     """
 
     speaker: int
@@ -51,7 +53,14 @@ class Entry:
     frames: list[Codes] = field(default_factory=list)  # each int32 [codebooks]
     lead: int = 0
     words: list[Word] = field(default_factory=list)
+    pending: bool = False
+    withdrawn: bool = False
     _closed: tuple[int, int, Positions] | None = field(default=None, repr=False)  # for so many tokens and frames
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the context holds it."""
+        return not (self.pending or self.withdrawn)
 
     @property
     def heard_frames(self) -> int:
@@ -61,7 +70,7 @@ class Entry:
     @property
     def length(self) -> int:
         """Context positions of the closed segment: text, frames and the closing frame."""
-        return len(self.tokens) + len(self.frames) + 1
+        return len(self.tokens) + len(self.frames) + 1 if self.is_held else 0
 
     def keep_text(self, text: str) -> None:
         """Keep only the beginning `text` of the text, and the words in it; the tokens do not fit any more then."""
@@ -80,6 +89,8 @@ class Entry:
 
     def positions(self, codebooks: int) -> Positions:
         """Return the closed segment's context positions. Not to be written to."""
+        if not self.is_held:
+            return np.empty((0, 1 + codebooks), dtype=np.int32)
         held = len(self.tokens), len(self.frames)
         if self._closed is None or self._closed[:2] != held:
             self._closed = (*held, self._close(codebooks))

@@ -60,6 +60,13 @@ class CatchingUp:
             session.stale = True
         return True
 
+    def take_ready(self, session: Session) -> None:
+        """Take in the turns of the other side that are encoded, so that the next utterance does not overtake them."""
+        while isinstance(job := self._registry.head(session), ListenJob):
+            if job not in self._encodings or not self._encodings[job].done:
+                return
+            self._take_in(session, job, 0)
+
     def forget(self, job: Job) -> None:
         """Drop a job's encoding, a voice prompt's only if it is half done."""
         self._encodings.pop(job, None)
@@ -73,13 +80,13 @@ class CatchingUp:
         if not encoding.done:
             encoding.advance(frames)
             return True
-        if session.live is not None:
+        if session.live is not None and session.live.number < job.number:
             return False
         self._registry.settle(session, job)
         self.forget(job)
         if isinstance(job, ListenJob):
             session.listen(job, encoding.frames)
-            job.done.set_result(None)
+            job.done.set_result(job.entry)
         else:
             session.set_voice(job, encoding.frames)
         return True

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Turn:
     """The other side's turn on its way into the context: `await` it, or `wait()` in a thread."""
 
-    def __init__(self, done: Future[None]) -> None:
+    def __init__(self, done: Future[Any]) -> None:
         self._done = done
 
     def __await__(self) -> Generator[Any, None, None]:
@@ -145,6 +145,8 @@ class Conversation:
     def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1) -> Turn:
         """Add the other side's turn to the context, after what is being said.
 
+        Nothing waits while it is encoded: what is spoken meanwhile overtakes it, and it takes its place before that.
+
         Args:
             text: what was said; may be empty where nobody knows.
             pcm: its sound, float in [-1, 1] or int16, [samples], mono, at most 120 s.
@@ -152,7 +154,7 @@ class Conversation:
             speaker: the number of whoever spoke.
 
         Returns:
-            awaitable: done when the context has it. Nothing needs to wait for that.
+            awaitable: done when the context has it; await it for an utterance that is to be spoken with it in mind.
 
         Raises:
             AudioError: the sound cannot be used.

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from csm_plugin.engine.session import Job, Session, SpeakJob
+from csm_plugin.engine.session import Job, ListenJob, Session, SpeakJob
 from csm_plugin.errors import EngineBusyError, EngineClosedError
 
 MAX_JOBS = 64
@@ -103,11 +103,11 @@ class Registry:
         return [self._left.get_nowait() for _ in range(self._left.qsize())]
 
     def go_live(self, session: Session, job: SpeakJob) -> bool:
-        """Move the first job of a conversation from its queue to its row; False if it was withdrawn meanwhile."""
+        """Move an utterance from its conversation's queue to its row; False if it was withdrawn meanwhile."""
         with self._lock:
-            if not session.jobs or session.jobs[0] is not job:
+            if job not in session.jobs:
                 return False
-            session.jobs.popleft()
+            session.jobs.remove(job)
             session.live = job
             return True
 
@@ -121,6 +121,12 @@ class Registry:
         """Return the first job in a conversation's queue."""
         with self._lock:
             return session.jobs[0] if session.jobs else None
+
+    def next_to_speak(self, session: Session) -> SpeakJob | None:
+        """Return the utterance that comes next in a conversation's queue: it overtakes turns of the other side."""
+        with self._lock:
+            job = next((job for job in session.jobs if not isinstance(job, ListenJob)), None)
+        return job if isinstance(job, SpeakJob) else None
 
     def settle(self, session: Session, job: Job) -> None:
         """Take a job out of a conversation's queue: it is done, or failed."""

@@ -93,6 +93,7 @@ class Scheduler:
         worked = False
         waiting = [(job.number, session, job) for session in sessions if (job := self._next_to_speak(session))]
         for _, session, job in sorted(waiting, key=itemgetter(0)):
+            self._catching_up.take_ready(session)
             worked |= self._guarded(session, job, partial(self.speaking.begin, session, job))
         if any(self._next_to_speak(session) for session in sessions):
             self.speaking.end_stalled(sessions)
@@ -109,8 +110,8 @@ class Scheduler:
         """Return the utterance that a conversation could begin: its reader keeps up and it is silent."""
         if session.live is not None or not session.jobs:
             return None
-        job = self.registry.head(session)
-        return job if isinstance(job, SpeakJob) and session.unread_frames < MAX_BUFFERED_FRAMES else None
+        job = self.registry.next_to_speak(session)
+        return job if job is not None and session.unread_frames < MAX_BUFFERED_FRAMES else None
 
     def _catch_up(self, sessions: list[Session]) -> bool:
         """Do one piece of background work, for each conversation in turn."""
@@ -138,6 +139,8 @@ class Scheduler:
             if job is not None:
                 self.registry.settle(session, job)
                 self._fail(job, typed(error))
+            if isinstance(job, ListenJob):
+                session.give_up(job)
             if isinstance(job, VoiceJob):
                 session.voice_failure = typed(error)
             return True

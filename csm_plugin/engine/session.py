@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -64,7 +65,7 @@ class ListenJob:
     entry: Entry
     pcm: npt.NDArray[np.float32]
     number: int = 0
-    done: Future[None] = field(default_factory=Future)
+    done: Future[Entry] = field(default_factory=Future)
 
 
 @dataclass(slots=True, eq=False)
@@ -122,7 +123,8 @@ class Session:
             return sum(len(job.buffer) for job in self.unread)
 
     def begin(self, job: SpeakJob) -> None:
-        """Add an utterance to the current turn, unless it was cancelled meanwhile."""
+        """Add an utterance to the current turn, behind turns that it overtakes, unless it was cancelled meanwhile."""
+        self.hold_turns(before=job.number)
         with self.lock:
             if not job.buffer.done:
                 self.unread.append(job)
@@ -169,13 +171,23 @@ class Session:
             self.ledger.cut_turn(heard_s)
             self.stale = True
 
+    def hold_turns(self, before: float = math.inf) -> None:
+        """Keep places for the other side's turns that wait to be encoded, as far as they came before a job."""
+        with self.lock:
+            for job in tuple(self.jobs):
+                if isinstance(job, ListenJob) and job.number < before:
+                    self.ledger.hold(job.entry)
+
     def listen(self, job: ListenJob, codes: list[Codes]) -> None:
         """Add the other side's turn; what was spoken before it is settled."""
         with self.lock:
-            job.entry.frames = list(codes)
-            self.ledger.append(job.entry)
-            self.ledger.begin_turn()
+            self.ledger.add_turn(job.entry, list(codes))
             self.stale = True
+
+    def give_up(self, job: ListenJob) -> None:
+        """Give away the place of a turn that cannot be had."""
+        with self.lock:
+            self.ledger.remove(job.entry)
 
     def set_voice(self, job: VoiceJob, codes: list[Codes]) -> None:
         """Put a voice prompt in front of the context."""

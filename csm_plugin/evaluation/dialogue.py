@@ -85,7 +85,7 @@ def speak(engine: Engine, dialogue: Dialogue) -> Iterator[Spoken]:
     with engine.conversation(dialogue.voice, dialogue.speaker, dialogue.sampling) as talk:
         for item in dialogue.turns:
             if isinstance(item, Recording):
-                talk.listen(item.prompt.text, item.prompt.pcm, speaker=item.speaker)
+                talk.listen(item.prompt.text, item.prompt.pcm, speaker=item.speaker).wait()
                 continue
             utterance = talk.speak(item)
             pieces = [chunk.pcm for chunk in utterance]

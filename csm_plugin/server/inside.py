@@ -13,7 +13,7 @@ from csm_plugin.conversation import Entry, Word
 from csm_plugin.errors import InputError
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import Conversation, Engine, Utterance
+    from csm_plugin.engine import Conversation, Engine, Turn, Utterance
     from csm_plugin.engine.frame_buffer import FrameBuffer
 
 Codes = npt.NDArray[np.int32]
@@ -61,14 +61,12 @@ class Context:
         if entry is not None:
             self._entries[id(entry)] = (entry, key)
 
-    def note_turn(self, key: Key) -> tuple[str, Codes]:
-        """Remember the segment of a turn that the context has just taken in; return its text and its codes."""
+    def note_turn(self, key: Key, turn: Turn) -> tuple[str, Codes]:
+        """Remember the segment of a turn that the context has taken in; return its text and its codes."""
+        entry: Entry = turn._done.result()
         with self._session.lock:
-            for entry in self._session.ledger._entries:
-                if id(entry) not in self._entries:
-                    self._entries[id(entry)] = (entry, key)
-                    return entry.text, self._stacked(entry.frames)
-        return "", self._stacked([])
+            self._entries[id(entry)] = (entry, key)
+            return entry.text, self._stacked(entry.frames)
 
     def lead(self, key: Key) -> Codes:
         """Return the codes of silent frames that are not delivered, once the first frame is: int32 [n, codebooks]."""
@@ -80,7 +78,11 @@ class Context:
         """Keep only the first delivered frames of an utterance that is over, and the words in them."""
         with self._session.lock:
             entry, ledger = self._find(key), self._session.ledger
-            if entry is None or entry.heard_frames <= frames or not any(e is entry for e in ledger._entries):
+            if (
+                entry is None
+                or entry.heard_frames <= frames
+                or not any(e is entry and e.is_held for e in ledger._entries)
+            ):
                 return
             if not ledger.cut(entry, frames, ended=True):
                 ledger.remove(entry)
@@ -105,6 +107,7 @@ class Context:
         if lead > len(codes) or (codes.size and not 0 <= codes.min() <= codes.max() < config.codebook_size):
             raise InputError(f"codes are from 0 to {config.codebook_size - 1}, and no more frames lead than there are")
         entry = Entry(speaker, text, self._talk._tokenizer.encode(text, speaker), list(codes), lead, list(words))
+        self._session.hold_turns()
         with self._session.lock:
             self._session.ledger.append(entry)
             if not current:
@@ -121,7 +124,7 @@ class Context:
             waiting: what is still to be said.
         """
         with self._session.lock:
-            entries = list(self._session.ledger._entries)
+            entries = [entry for entry in self._session.ledger._entries if entry.is_held]
             known = {id(entry): self._entries[id(entry)] for entry in entries if id(entry) in self._entries}
             held = [HeldSegment(key, one.text, len(one.frames), one.lead) for one, key in known.values()]
         self._entries = known | {at: pair for at, pair in self._entries.items() if pair[1] in waiting}

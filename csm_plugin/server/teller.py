@@ -44,6 +44,7 @@ class Teller:
         self.jobs: asyncio.Queue[Job] = asyncio.Queue()
         self.live: dict[Key, Speech] = {}
         """What was handed to the engine and is not over."""
+        self._turns: set[asyncio.Task[None]] = set()
 
     def add(self, job: Job) -> None:
         """Queue a job."""
@@ -60,8 +61,10 @@ class Teller:
             match job:
                 case Speech():
                     error = await self._tell_speech(job)
-                case Turned():
-                    error = await self._tell_turn(job)
+                case Turned():  # what is spoken next may overtake it
+                    aside = asyncio.create_task(self._tell_turn(job), name="csm-tell-turn")
+                    self._turns.add(aside)
+                    aside.add_done_callback(self._forget)
                 case Complete():
                     await self._tell(m.Done(conversation=self._id, number=job.number))
                 case Report():
@@ -70,9 +73,16 @@ class Teller:
                 return error
 
     def drop(self) -> None:
-        """Count nothing as being said any more."""
+        """Count nothing as being said any more, and tell nothing more."""
+        for task in self._turns:
+            task.cancel()
         self._service.live -= len(self.live)
         self.live.clear()
+
+    def _forget(self, aside: asyncio.Task[None]) -> None:
+        self._turns.discard(aside)
+        if not aside.cancelled():
+            aside.exception()  # the socket is gone, which its reader notices
 
     async def _tell_speech(self, job: Speech) -> CSMError | None:
         number, piece = job.key
@@ -128,14 +138,14 @@ class Teller:
         elif len(chunk.pcm):
             await self._send_packet(Kind.SOUND, key, start, to_int16(chunk.pcm).astype("<i2").tobytes())
 
-    async def _tell_turn(self, job: Turned) -> CSMError | None:
+    async def _tell_turn(self, job: Turned) -> None:
         error = job.turn if isinstance(job.turn, CSMError) else None
         text, frames = "", 0
         if not isinstance(job.turn, CSMError):
             try:
                 async with self._service.keeper.watching():
                     await job.turn
-                text, codes = self._context.note_turn(job.key)
+                text, codes = self._context.note_turn(job.key, job.turn)
                 frames = len(codes)
                 if self._ledger:
                     await self._send_codes(Kind.CODES, job.key, codes)
@@ -145,7 +155,6 @@ class Teller:
         told = None if error is None else fault(error)
         await self._tell(m.Heard(conversation=self._id, number=job.key[0], text=text, frames=frames, error=told))
         await self._tell_context()
-        return error
 
     async def _tell_context(self) -> None:
         if self._ledger:

@@ -14,7 +14,7 @@ from csm_plugin.client import RemoteEngine
 from csm_plugin.engine import Engine, SpeechChunk, Utterance
 from csm_plugin.errors import EngineUnreachableError
 from csm_plugin.settings import Sampling
-from tests.engine.helpers import GREEDY, spoken
+from tests.engine.helpers import GREEDY, HeldEncoder, spoken
 from tests.server.running import RunningServer, running
 
 LONG = Sampling(temperature=0, max_seconds=8, trim_silence=False)
@@ -95,11 +95,33 @@ def test_what_is_ordered_while_there_is_no_server_is_said_later(
         servers[0].stop()
         two = far.speak("Two.", GREEDY)
         turn = far.listen("Hm.", SOUND, 16_000)
-        three = far.speak("Three.", GREEDY)
-        heard += [np.concatenate([c.codes for c in utterance]) for utterance in (two, three)]
-        turn.wait(1)
+        heard.append(np.concatenate([c.codes for c in two]))
+        turn.wait(30)
+        heard.append(spoken(far, "Three."))  # type: ignore[arg-type]
     for said, wanted in zip(heard, expected, strict=True):
         assert np.array_equal(said, wanted)
+
+
+def test_a_turn_that_was_overtaken_keeps_its_place_on_another_server(
+    servers: list[RunningServer], remote: RemoteEngine
+) -> None:
+    encoders = [HeldEncoder(server.engine) for server in servers]
+    with remote.conversation() as far:
+        turn = far.listen("Hm.", SOUND, 16_000)
+        first = spoken(far, "One.")  # type: ignore[arg-type]
+        assert [segment.text for segment in far.segments] == ["One."]
+        servers[0].stop()
+        spoken(far, "Two.")  # type: ignore[arg-type]
+        for encoder in encoders:
+            encoder.release()
+        turn.wait(30)
+        assert [segment.text for segment in far.segments] == ["Hm.", "One.", "Two."]
+        three = spoken(far, "Three.")  # type: ignore[arg-type]
+    with servers[1].engine.conversation() as near:
+        near.listen("Hm.", SOUND, 16_000).wait(30)
+        assert not np.array_equal(spoken(near, "One."), first)
+        assert not np.array_equal(spoken(near, "Two."), three)
+    assert remote._link.connection.made == 2
 
 
 def test_without_a_server_it_fails_in_time_and_goes_on_when_one_comes(tiny_checkpoint: Path) -> None:

@@ -59,6 +59,41 @@ def test_a_cut_counts_from_the_first_delivered_frame_over_the_whole_turn(ledger:
     assert [(s.text, len(s.codes)) for s in ledger.segments] == [("before", 5), ("one two", 10), ("three", 5)]
 
 
+def held(ledger: Ledger) -> list[tuple[str, int]]:
+    assert ledger.length == len(ledger.positions())
+    return [(segment.text, len(segment.codes)) for segment in ledger.segments]
+
+
+def test_what_was_withdrawn_counts_only_for_what_came_after_it(ledger: Ledger) -> None:
+    entries = [entry("one two", 10), entry("three four", 10), entry("five six", 10)]
+    for one in entries:
+        ledger.append(one)
+    ledger.remove(entries[1])
+    assert held(ledger) == [("one two", 10), ("five six", 10)]
+    ledger.cut_turn(heard_s=25 * 0.08)
+    assert held(ledger) == [("one two", 10), ("five", 5)]
+
+
+def test_an_end_that_was_withdrawn_takes_nothing_from_what_came_before_it(ledger: Ledger) -> None:
+    ledger.append(entry("one two", 10))
+    ledger.append(last := entry("three", 1))
+    ledger.remove(last)
+    ledger.cut_turn(heard_s=10 * 0.08)
+    assert held(ledger) == [("one two", 10)]
+
+
+def test_a_turn_that_is_waited_for_has_its_place_and_takes_no_positions(ledger: Ledger) -> None:
+    ledger.append(entry("one two", 10))
+    turn = entry("hm", 0, speaker=1)
+    ledger.hold(turn)
+    ledger.hold(turn)
+    ledger.append(entry("three four", 10))
+    assert held(ledger) == [("one two", 10), ("three four", 10)]
+    ledger.cut_turn(heard_s=5 * 0.08)
+    ledger.add_turn(turn, [np.ones(CODEBOOKS, np.int32)])
+    assert held(ledger) == [("one two", 10), ("hm", 1), ("three", 5)]
+
+
 def test_a_cut_turn_is_over(ledger: Ledger) -> None:
     ledger.append(entry("one two", 10))
     ledger.cut_turn(heard_s=0.8)

@@ -41,6 +41,21 @@ class Prefills:
         return sum(count for _, _, count in self.calls)
 
 
+class HeldEncoder:
+    """Makes no progress with an engine's encoding of sound until it is released; the engine goes on meanwhile."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._catching_up = engine._scheduler._catching_up
+        self._take_in = self._catching_up._take_in
+        self._registry = engine._scheduler.registry
+        self._catching_up._take_in = lambda session, job, frames: False  # type: ignore[method-assign]
+
+    def release(self) -> None:
+        """Let it encode what waits."""
+        self._catching_up._take_in = self._take_in  # type: ignore[method-assign]
+        self._registry.wake()
+
+
 class EditedSteps:
     """Changes the results of an engine's steps: `edit(step number, result)` before the scheduler sees them."""
 

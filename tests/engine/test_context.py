@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from csm_plugin.engine import Conversation, Engine, VoicePrompt
-from csm_plugin.errors import AudioError, TextError
+from csm_plugin.engine.encoding import Encoding
+from csm_plugin.errors import AudioError, GenerationError, TextError
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, Sampling
-from tests.engine.helpers import GREEDY, TWENTY_FRAMES, Prefills, codes_of, spoken
+from tests.engine.helpers import GREEDY, TWENTY_FRAMES, HeldEncoder, Prefills, codes_of, spoken
 
+SOUND = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
 Eventually = Callable[[Callable[[], bool]], None]
 
 
@@ -27,6 +29,11 @@ def settled(engine: Engine, talk: Conversation) -> bool:
     session = talk._session
     caught_up = session.slot is not None and session.slot.length == session.ledger.length
     return session.live is None and not session.jobs and caught_up
+
+
+def fail(*_: object) -> None:
+    """A codec that breaks down."""
+    raise RuntimeError("out of memory")
 
 
 def lose_caches(engine: Engine, eventually: Eventually) -> None:
@@ -243,6 +250,46 @@ def test_a_turn_that_comes_while_it_speaks_follows_what_is_spoken(engine: Engine
         assert [segment.text for segment in talk.segments] == ["One two three four.", "Go on.", "Five six seven eight."]
         talk.interrupt(heard_s=0)
         assert [segment.text for segment in talk.segments] == ["One two three four.", "Go on."]
+
+
+def test_a_reply_overtakes_a_turn_that_is_still_being_encoded(engine: Engine, eventually: Eventually) -> None:
+    encoder = HeldEncoder(engine)
+    with engine.conversation() as talk:
+        before = spoken(talk, "Hello.")
+        turn = talk.listen("How are you?", SOUND)
+        reply = spoken(talk, "Fine.", TWENTY_FRAMES)
+        assert [segment.text for segment in talk.segments] == ["Hello.", "Fine."]
+        talk.interrupt(heard_s=0.8)
+        assert [len(segment.codes) for segment in talk.segments] == [20, 10]
+        encoder.release()
+        turn.wait(10)
+        assert [segment.text for segment in talk.segments] == ["Hello.", "How are you?", "Fine."]
+        eventually(lambda: settled(engine, talk))
+        following = spoken(talk, "Good.")
+    with engine.conversation() as talk:
+        assert np.array_equal(spoken(talk, "Hello."), before)
+        talk.listen("How are you?", SOUND).wait(10)
+        context = talk._session.ledger
+        informed = spoken(talk, "Fine.", TWENTY_FRAMES)
+        assert not np.array_equal(informed, reply)
+        context._entries[-1].frames[:] = list(reply)
+        talk.interrupt(heard_s=0.8)
+        assert np.array_equal(spoken(talk, "Good."), following)
+
+
+def test_a_turn_that_fails_gives_its_place_away(engine: Engine) -> None:
+    encoder = HeldEncoder(engine)
+    with engine.conversation() as talk:
+        turn = talk.listen("How are you?", SOUND)
+        spoken(talk, "Fine.")
+        with pytest.MonkeyPatch.context() as fault:
+            fault.setattr(Encoding, "advance", fail)
+            encoder.release()
+            with pytest.raises(GenerationError):
+                turn.wait(10)
+        assert [segment.text for segment in talk.segments] == ["Fine."]
+        assert len(talk._session.ledger._entries) == 1
+        spoken(talk, "Good.")
 
 
 def test_a_waiting_conversation_takes_an_idle_row_and_never_a_waiting_ones(tiny_checkpoint: Path) -> None:
