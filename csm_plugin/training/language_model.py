@@ -34,7 +34,7 @@ class Plan:
     warmup_steps: int = 150
     decay_share: float = 0.3  # of the steps, at the end
     depth_share: float = 0.2  # of the frames, besides those that end an utterance
-    noise: float = 0.03  # of the input codes
+    noise: float = 0.05  # of the input codes
     phonemes: float = 0.5
     attention: float = 0.3
     voice: float = 0.5
