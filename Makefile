@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := agents,dev,livekit,server,train
+EXTRAS := agents,dev,edge,livekit,server,train
 DEBIAN := chromium flite1-dev libflite1
 PINS := $(shell cat pyproject.toml constraints.txt Makefile | sha256sum | cut -c1-16)
 INSTALLED := $(VENV)/.installed-$(PINS)
@@ -13,11 +13,12 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
+ARGS ?=
 
-.PHONY: help agent livekit-agent test check bench reliability tiny debian
+.PHONY: help agent livekit-agent telephone test check bench reliability tiny debian
 
 help:
-	@echo "make agent   talk with the voice agent: starts it and prints its page's address"
+	@echo "make agent   talk with the voice agent: starts it and prints its page's address (ARGS=--help)"
 	@echo "make livekit-agent  talk with the agent on LiveKit: in this console, or on the server that LIVEKIT_URL names"
 	@echo "make telephone  answer calls by Twilio, Telnyx or Plivo: PUBLIC_URL and the provider's key must be set"
 	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
@@ -27,14 +28,14 @@ help:
 	@echo "make tiny    train csm-tiny from nothing into build/tiny: hours; goes on where it was stopped"
 
 agent: $(INSTALLED)
-	LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc
+	LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc $(ARGS)
 
 livekit-agent: $(INSTALLED)
 	$(if $(LIVEKIT_URL),,@$(MAKE) --no-print-directory debian DEBIAN=libportaudio2)
 	LOGURU_LEVEL=INFO LIVEKIT_LOG_LEVEL=INFO $(BIN)/python -m agents.livekit_agent $(if $(LIVEKIT_URL),start,console)
 
 telephone: $(INSTALLED)
-	LOGURU_LEVEL=INFO $(BIN)/python -m agents.telephony
+	LOGURU_LEVEL=INFO $(BIN)/python -m agents.telephony $(ARGS)
 
 test: $(INSTALLED) debian
 	$(BIN)/python -m pytest $(MARKS) $(TESTS)

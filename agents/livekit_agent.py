@@ -3,7 +3,7 @@
 The console needs neither server nor keys; `console --text` needs no microphone. A server is named by `LIVEKIT_URL`,
 `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET`. Recogniser, voice activity and turn detection run on this machine; an LLM is
 chosen as for the other agents, and without one a few rules answer. `CSM_MODEL` or `CSM_BASE_URL`, and `CSM_VOICE`,
-choose the voice.
+choose the voice; so does `TTS_BACKEND`, as in `agents.backends`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import sys
 from typing import Any
 
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, inference, llm
+from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import csm
 
 from agents.brain import DEFAULT_LLM, INSTRUCTION, TOKEN_S, answer
+from agents.livekit_backend import make_tts
 from agents.livekit_recogniser import MoonshineSTT
 from agents.recogniser import load_recogniser
 from csm_plugin.livekit.testing import ScriptedLLM
@@ -38,7 +40,7 @@ class Talker(Agent):
 @server.rtc_session()
 async def talk(job: JobContext) -> None:
     """One caller's conversation."""
-    tts = csm.TTS(voice=os.environ.get("CSM_VOICE") or None)
+    tts, voice = make_tts()
     session: AgentSession[Any] = AgentSession(
         stt=MoonshineSTT(),
         llm=make_llm(),
@@ -50,8 +52,10 @@ async def talk(job: JobContext) -> None:
         },
         use_tts_aligned_transcript=True,
     )
-    tts.attach(session)
-    await asyncio.gather(load_recogniser(), tts.ready())
+    if voice is not None:
+        voice.attach(session)
+    # With `TTS_BACKEND` the model is loaded by the first text, and where it cannot be, Edge TTS speaks.
+    await asyncio.gather(load_recogniser(), *([voice.ready()] if voice is tts else []))
     await session.start(Talker(), room=job.room)
 
 
@@ -63,7 +67,7 @@ def make_llm() -> llm.LLM[Any]:
     from livekit.plugins import openai
 
     model = os.environ.get("OPENAI_MODEL") or DEFAULT_LLM
-    return openai.LLM(model=model, api_key=key or "none", **({"base_url": base_url} if base_url else {}))
+    return openai.LLM(model=model, api_key=key or "none", base_url=base_url or NOT_GIVEN)
 
 
 def _answer(context: llm.ChatContext) -> str:

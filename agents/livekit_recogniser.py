@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from livekit import rtc
 from livekit.agents import APIConnectOptions, LanguageCode, stt, utils
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
@@ -9,7 +11,7 @@ from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from agents.recogniser import recognise
 
 
-class MoonshineSTT(stt.STT):
+class MoonshineSTT(stt.STT[Any]):
     """Recognises each stretch of speech that voice activity detection finds; a process has one model."""
 
     def __init__(self) -> None:

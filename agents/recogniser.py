@@ -11,7 +11,8 @@ import numpy as np
 from loguru import logger
 from moonshine_voice import ModelArch, get_model_path
 from moonshine_voice.transcriber import Transcriber
-from pipecat.frames.frames import Frame, TranscriptionFrame
+from pipecat.frames.frames import Frame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.transcriptions.language import Language
@@ -21,6 +22,7 @@ from csm_plugin.audio.pcm import resample
 
 RECOGNISER_RATE_HZ = 16_000
 LATENCY_S = 1.0
+MAX_SPEECH_S = 30
 
 # Moonshine's library has no promise about threads: one thread of the process recognises for all sessions.
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser")
@@ -29,7 +31,7 @@ _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recogniser")
 class MoonshineRecogniser(SegmentedSTTService):
     """Recognises each stretch of speech that voice activity detection finds; all sessions share one model.
 
-    It takes sound at the rate at which the pipeline takes it in.
+    It takes sound at the rate at which the pipeline takes it in. Of longer speech it keeps the last 30 s.
     """
 
     def __init__(self) -> None:
@@ -51,6 +53,11 @@ class MoonshineRecogniser(SegmentedSTTService):
         """Stop; also where the session ended before it had begun, so that neither `stop` nor `cancel` was called."""
         await self._cancel_segment_task()
         await super().cleanup()
+
+    async def process_audio_frame(self, frame: InputAudioRawFrame, direction: FrameDirection) -> None:
+        """Keep the sound; noise may pass for speech that never ends."""
+        await super().process_audio_frame(frame, direction)
+        del self._audio_buffer[: -2 * MAX_SPEECH_S * self.sample_rate]
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame, None]:
         """Recognise one stretch of speech, off the event loop.

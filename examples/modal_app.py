@@ -91,7 +91,7 @@ else:
         web = modal.asgi_app()(Service.web)
 
 
-def main(text: str, path: str) -> None:
+def main(text: str = "Hello from Sesame TTS!", path: str = "hello.wav") -> None:
     """Speak a text into a file, on this machine."""
     service = Service()
     service.start()

@@ -12,17 +12,18 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Mapping
 
 from loguru import logger
 
-from agents.engine import chosen_model
+from agents.command import fail, listen, log_to_stderr
+from agents.speech import add_options, describe, load_speech, release
 from agents.telephony.app import create_app
 from agents.telephony.calls import Calls
+from agents.telephony.providers import Provider
 from agents.telephony.server import DRAIN_S, TelephoneServer
 from agents.telephony.settings import check_public_url, read_providers
-from csm_plugin.engine import Engine
 from csm_plugin.errors import CSMError, SettingsError
-from csm_plugin.pipecat.settings import check_voice
 
 MAX_CALLS = 8
 
@@ -30,44 +31,39 @@ MAX_CALLS = 8
 def main() -> int:
     """Serve until the last call after SIGTERM or Ctrl-C has ended."""
     options = _options()
-    logger.remove()
-    logger.add(sys.stderr, level=os.environ.get("LOG_LEVEL", "INFO"), diagnose=False)
+    log_to_stderr()
     try:
         public_url = check_public_url(options.public_url or os.environ.get("PUBLIC_URL"))
         providers = read_providers(os.environ)
         if options.calls < 1:
             raise SettingsError(f"--calls is {options.calls}; it must be at least 1")
-        model = chosen_model(options.model)
-        print(f"Loading {model} …", flush=True)
-        engine = Engine.load(model)
+        with listen(options.host, options.port) as listener:
+            _serve(listener, options, public_url, providers)
     except CSMError as error:
-        return _fail(error)
-    try:
-        check_voice(options.voice, engine.voices)
-        listener = socket.create_server((options.host, options.port))
-        host, port = listener.getsockname()[:2]
-        print(
-            f"Speaking with {engine.model_name} on {engine.device}, voice: {options.voice or 'the model’s own'}; "
-            f"at most {options.calls} calls.\nListening on http://{host}:{port}. Set as the number's webhook, by POST:",
-            *(f"  {public_url}/{name}/voice" for name in providers),
-            sep="\n",
-            flush=True,
-        )
-        calls = Calls(options.calls)
-        app = create_app(engine, providers, public_url=public_url, calls=calls, voice=options.voice)
-        asyncio.run(TelephoneServer(app, calls, drain_s=options.drain_s).serve([listener]))
-    except (CSMError, OSError) as error:
-        return _fail(error)
+        return fail(error)
     except KeyboardInterrupt:  # before the server had begun
         logger.info("ended")
-    finally:
-        engine.close()
     return 0
 
 
-def _fail(error: Exception) -> int:
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    return 1
+def _serve(
+    listener: socket.socket, options: argparse.Namespace, public_url: str, providers: Mapping[str, Provider]
+) -> None:
+    speech = load_speech(options)
+    host, port = listener.getsockname()[:2]
+    print(
+        f"{describe(speech, options.voice)} At most {options.calls} calls.",
+        f"Listening on http://{host}:{port}. Set as the number's webhook, by POST:",
+        *(f"  {public_url}/{name}/voice" for name in providers),
+        sep="\n",
+        flush=True,
+    )
+    try:
+        calls = Calls(options.calls)
+        app = create_app(speech, providers, public_url=public_url, calls=calls, voice=options.voice)
+        asyncio.run(TelephoneServer(app, calls, drain_s=options.drain_s).serve([listener]))
+    finally:
+        release(speech)
 
 
 def _options() -> argparse.Namespace:
@@ -75,8 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7870, help="default: 7870; 0 takes a free one")
     parser.add_argument("--public-url", help="https address that the provider calls (default: $PUBLIC_URL)")
-    parser.add_argument("--model", help="bundled name, folder, or hub id (default: $CSM_MODEL, else csm-tiny)")
-    parser.add_argument("--voice", help="name of a voice of the model (default: the model's own)")
+    add_options(parser)
     parser.add_argument("--calls", type=int, default=MAX_CALLS, help=f"most calls at a time (default: {MAX_CALLS})")
     parser.add_argument(
         "--drain-s", type=float, default=DRAIN_S, help=f"how long calls may go on at the end (default: {DRAIN_S:.0f})"

@@ -12,16 +12,19 @@ from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
 from loguru import logger
 from pipecat.processors.frame_processor import FrameProcessor
 
+from agents.backends import Backend
 from agents.brain import make_brain
 from agents.recogniser import load_recogniser
+from agents.request_body import read_body
+from agents.speech import make_tts
 from agents.telephony.call import hang_up, open_call, read_start
 from agents.telephony.calls import Calls, Ticket
 from agents.telephony.keypad import Keypad
 from agents.telephony.providers import Provider
 from agents.telephony.signatures import SignatureError
 from csm_plugin.errors import CSMError
-from csm_plugin.pipecat import CSMTTSService
 from csm_plugin.pipecat.engines import SpeechEngine
+from csm_plugin.settings import SAMPLE_RATE_HZ
 
 MAX_FORM_BYTES = 65_536
 MAX_FIELDS = 200
@@ -48,7 +51,7 @@ class CountingEngine(SpeechEngine, Protocol):
 
 
 def create_app(
-    engine: CountingEngine,
+    speech: CountingEngine | Backend,
     providers: Mapping[str, Provider],
     *,
     public_url: str,
@@ -57,12 +60,12 @@ def create_app(
     brain: Callable[[], FrameProcessor] = make_brain,
     keypad: Callable[[], Keypad] = Keypad,
 ) -> FastAPI:
-    """The web application. All calls share `engine`.
+    """The web application. All calls share `speech`.
 
     `POST /{provider}/voice` is the webhook to set at the provider; the socket's address is in its answer.
 
     Args:
-        engine: speaks for every call; each has its own conversation.
+        speech: speaks for every call; each has its own conversation.
         providers: by name.
         public_url: how providers reach this server, without a slash at its end. Signatures are checked over it.
         calls: the places for calls.
@@ -81,7 +84,7 @@ def create_app(
                 await hang_up(websocket, REFUSED)
                 return
             logger.info(f"call: {provider.name} is connected", live=calls.live)
-            tts = CSMTTSService(engine=engine, settings=CSMTTSService.Settings(voice=voice))
+            tts = make_tts(speech, voice, backend_rate_hz=SAMPLE_RATE_HZ)
             await calls.talk(await open_call(websocket, provider, stream, tts=tts, brain=brain, keypad=keypad()))
         except Exception:
             logger.exception(f"call: a {provider.name} call failed")
@@ -111,7 +114,7 @@ def create_app(
         provider = providers.get(name)
         if provider is None:
             raise HTTPException(404, "no such provider is set up here")
-        body = await _read_body(request)
+        body = await read_body(request, MAX_FORM_BYTES)
         form = _read_form(body)
         try:
             provider.check_webhook(_public(request, public_url), form, body, request.headers, time.time())
@@ -121,7 +124,7 @@ def create_app(
         call_id = form.get(provider.call_field, [""])[0]
         if not call_id:
             raise HTTPException(422, f"the field {provider.call_field} is missing")
-        token = None if _is_full(engine) else calls.announce(name, call_id)
+        token = None if _is_full(speech) else calls.announce(name, call_id)
         if token is None:
             logger.warning(f"call: turned a {name} caller away: busy", live=calls.live)
             return Response(provider.busy(), media_type="application/xml")
@@ -146,15 +149,6 @@ def create_app(
     return app
 
 
-async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise HTTPException(413, f"a webhook's form has at most {MAX_FORM_BYTES:,} bytes")
-    return bytes(body)
-
-
 def _read_form(body: bytes) -> dict[str, list[str]]:
     try:
         return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
@@ -169,9 +163,11 @@ def _public(request: Request | WebSocket, base_url: str) -> str:
     return base_url + path.decode("latin-1").partition("?")[0] + (f"?{query.decode('latin-1')}" if query else "")
 
 
-def _is_full(engine: CountingEngine) -> bool:
+def _is_full(speech: CountingEngine | Backend) -> bool:
+    if isinstance(speech, Backend):
+        return False
     try:
-        stats = engine.stats()
+        stats = speech.stats()
     except CSMError:
         return True
     return stats.free_rows == 0 and stats.queued > 0

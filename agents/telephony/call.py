@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.services.tts_service import TTSService
 
 from agents.session import Line, Session, open_session
 from agents.telephony.keypad import Keypad
@@ -49,7 +50,7 @@ async def open_call(
     provider: Provider,
     stream: Stream,
     *,
-    tts: CSMTTSService,
+    tts: TTSService,
     brain: Callable[[], FrameProcessor],
     keypad: Keypad,
 ) -> Session:
@@ -59,12 +60,13 @@ async def open_call(
         websocket: with its start message read.
         provider: of the call.
         stream: the call's stream.
-        tts: the voice, with its own conversation.
+        tts: the voice, with its own conversation, at 24 kHz.
         brain: makes what answers.
         keypad: gathers the caller's keys.
     """
     playback = Playback()
-    tts.playback.follow(lambda: playback.under_way_s)
+    if isinstance(tts, CSMTTSService):
+        tts.playback.follow(lambda: playback.under_way_s)
     serializer = TelephoneSerializer(provider.serializer(stream), provider, playback, lambda: hang_up(websocket))
     transport = TelephoneTransport(websocket, serializer, playback, provider, stream)
     line = Line(

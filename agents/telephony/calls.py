@@ -50,6 +50,7 @@ class Calls:
         self, limit: int, *, lifetime_s: float = TICKET_LIFETIME_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.draining = False
+        self._hung_up = False
         self._limit = limit
         self._lifetime_s = lifetime_s
         self._clock = clock
@@ -98,7 +99,9 @@ class Calls:
                 self._empty.set()
 
     async def talk(self, session: Session) -> None:
-        """Run a call's conversation."""
+        """Run a call's conversation, unless all were hung up by now."""
+        if self._hung_up:
+            return
         self.sessions.add(session)
         try:
             await session.run()
@@ -110,7 +113,8 @@ class Calls:
         self.draining = True
 
     async def hang_up(self) -> None:
-        """End every call: each agent stops where it is. Returns when they have been told."""
+        """End every call: each agent stops where it is. Returns when they have been told; no other begins."""
+        self._hung_up = True
         await asyncio.gather(*(session.leave() for session in self.sessions))
 
     async def close(self) -> None:

@@ -43,15 +43,15 @@ class Keypad(FrameProcessor):
     async def _press(self, key: str) -> None:
         await self._stop_waiting()
         await self.broadcast_interruption()
-        self._keys += key
-        complete = key == END_KEY or len(self._keys) >= MAX_KEYS
+        self._keys = (self._keys + key)[:MAX_KEYS]
+        complete = END_KEY in self._keys or len(self._keys) == MAX_KEYS
         self._waiting = self.create_task(self._tell(0 if complete else self._pause_s))
 
     async def _tell(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        keys, self._keys = self._keys, ""
         # What was heard of the interrupted reply has to be in the context before what follows it.
         await self.pipeline_worker.flush_pipeline()
+        keys, self._keys = self._keys, ""  # only now: a key that comes before starts all this again
         words = f"I pressed {' '.join(keys)} on the keypad."
         await self.push_frame(LLMMessagesAppendFrame([{"role": "user", "content": words}], run_llm=True))
 

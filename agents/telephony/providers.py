@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from xml.sax.saxutils import escape, quoteattr
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -36,24 +37,33 @@ class Stream:
     encoding: str = "PCMU"
 
 
-class Provider(Protocol):
-    """What the application needs to know of a provider. Nothing here blocks or waits."""
+class Provider(ABC):
+    """What the application needs to know of a provider. Nothing here blocks or waits.
+
+    What isn't said otherwise is as Twilio has it, whose documents others read, too.
+    """
+
+    __slots__ = ()
 
     name: ClassVar[str]
     call_field: ClassVar[str]
     """The webhook's field with the call's name."""
 
+    @abstractmethod
     def check_webhook(self, url: str, form: Form, body: bytes, headers: Mapping[str, str], now: float) -> None:
         """Raise SignatureError unless the provider sent this POST to `url`."""
 
+    @abstractmethod
     def check_socket(self, url: str, headers: Mapping[str, str]) -> None:
         """Raise SignatureError unless the provider asks for this socket, as far as it signs them."""
 
+    @abstractmethod
     def connect(self, media_url: str) -> str:
         """Tell the provider, in XML, to stream the call to a socket, and to hang up when that closes."""
 
     def busy(self) -> str:
         """Tell the provider, in XML, to give the caller the busy signal."""
+        return _response('<Reject reason="busy"/>')
 
     def stream(self, message: Message) -> Stream | None:
         """Read a start message; None if it isn't one.
@@ -61,19 +71,27 @@ class Provider(Protocol):
         Raises:
             ValueError: the stream is of a kind that cannot be spoken on.
         """
+        return self._started(message, _part(message, "start")) if message.get("event") == "start" else None
 
+    @abstractmethod
+    def _started(self, message: Message, start: Message) -> Stream:
+        """Read a start message and the part of it that tells of the stream."""
+
+    @abstractmethod
     def serializer(self, stream: Stream) -> FrameSerializer:
         """Pipecat's serializer for a stream; it hangs up at the end where it has what that takes."""
 
+    @abstractmethod
     def mark(self, stream: Stream, name: str) -> Message:
         """The message that asks to be told when all sound before it was played."""
 
     def echo(self, message: Message) -> str | None:
         """The name of the mark up to which all was played, if a message tells that."""
+        return _text(_part(message, "mark"), "name") if message.get("event") == "mark" else None
 
 
 @dataclass(frozen=True, slots=True)
-class Twilio:
+class Twilio(Provider):
     """Twilio's Media Streams.
 
     Args:
@@ -95,13 +113,7 @@ class Twilio:
     def connect(self, media_url: str) -> str:
         return _response(f"<Connect><Stream url={quoteattr(media_url)}/></Connect><Hangup/>")
 
-    def busy(self) -> str:
-        return _response('<Reject reason="busy"/>')
-
-    def stream(self, message: Message) -> Stream | None:
-        if message.get("event") != "start":
-            return None
-        start = _part(message, "start")
+    def _started(self, message: Message, start: Message) -> Stream:
         return Stream(_text(start, "streamSid"), _text(start, "callSid"), _text(start, "accountSid"))
 
     def serializer(self, stream: Stream) -> FrameSerializer:
@@ -117,12 +129,9 @@ class Twilio:
     def mark(self, stream: Stream, name: str) -> Message:
         return {"event": "mark", "streamSid": stream.stream_id, "mark": {"name": name}}
 
-    def echo(self, message: Message) -> str | None:
-        return _text(_part(message, "mark"), "name") if message.get("event") == "mark" else None
-
 
 @dataclass(frozen=True, slots=True)
-class Telnyx:
+class Telnyx(Provider):
     """Telnyx's media streaming, by TeXML.
 
     Args:
@@ -148,13 +157,7 @@ class Telnyx:
             'bidirectionalCodec="PCMU"/></Connect><Hangup/>'
         )
 
-    def busy(self) -> str:
-        return _response('<Reject reason="busy"/>')
-
-    def stream(self, message: Message) -> Stream | None:
-        if message.get("event") != "start":
-            return None
-        start = _part(message, "start")
+    def _started(self, message: Message, start: Message) -> Stream:
         encoding = _encoding(_text(_part(start, "media_format"), "encoding"))
         return Stream(_text(message, "stream_id"), _text(start, "call_control_id"), encoding=encoding)
 
@@ -171,12 +174,9 @@ class Telnyx:
     def mark(self, stream: Stream, name: str) -> Message:
         return {"event": "mark", "mark": {"name": name}}
 
-    def echo(self, message: Message) -> str | None:
-        return _text(_part(message, "mark"), "name") if message.get("event") == "mark" else None
-
 
 @dataclass(frozen=True, slots=True)
-class Plivo:
+class Plivo(Provider):
     """Plivo's audio streaming.
 
     Args:
@@ -205,10 +205,7 @@ class Plivo:
     def busy(self) -> str:
         return _response('<Hangup reason="busy"/>')
 
-    def stream(self, message: Message) -> Stream | None:
-        if message.get("event") != "start":
-            return None
-        start = _part(message, "start")
+    def _started(self, message: Message, start: Message) -> Stream:
         if (encoding := _text(_part(start, "mediaFormat"), "encoding")) != "audio/x-mulaw":
             raise ValueError(f"the stream's sound is {encoding!r}; it must be 'audio/x-mulaw'")
         return Stream(_text(start, "streamId"), _text(start, "callId"))

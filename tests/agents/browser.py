@@ -15,9 +15,10 @@ from csm_plugin.training.flite import say
 
 CHROMIUM = Path("/usr/bin/chromium")
 HEARD_RATE_HZ = 16_000
-PATIENCE_MS = 20_000
+PIECE_SAMPLES = 2048
+PATIENCE_MS = 40_000
 
-# Every remote audio track is also written down, as int16 samples.
+# Every remote audio track is also written down, as int16 samples, and every state that the page shows.
 _LISTEN = f"""
 window.heard = [];
 const Native = RTCPeerConnection;
@@ -26,7 +27,7 @@ window.RTCPeerConnection = class extends Native {{
     super(...options);
     this.addEventListener("track", ({{ track }}) => {{
       const context = new AudioContext({{ sampleRate: {HEARD_RATE_HZ} }});
-      const processor = context.createScriptProcessor(2048, 1, 1);
+      const processor = context.createScriptProcessor({PIECE_SAMPLES}, 1, 1);
       processor.onaudioprocess = (event) => window.heard.push(
         Array.from(event.inputBuffer.getChannelData(0), (sample) => Math.round(sample * 32767)));
       context.createMediaStreamSource(new MediaStream([track])).connect(processor);
@@ -34,6 +35,12 @@ window.RTCPeerConnection = class extends Native {{
     }});
   }}
 }};
+window.states = [];
+document.addEventListener("DOMContentLoaded", () => {{
+  const state = document.getElementById("state");
+  const note = () => window.states.push(state.textContent);
+  new MutationObserver(note).observe(state, {{ childList: true, characterData: true, subtree: true }});
+}});
 """
 
 
@@ -72,9 +79,20 @@ def caller(microphone: Path) -> Iterator[Page]:
         browser.close()
 
 
-def heard(page: Page) -> npt.NDArray[np.int16]:
-    """What the page has heard so far, int16 [samples], 16 kHz."""
-    return np.array(page.evaluate("window.heard.flat()"), np.int16)
+def heard(page: Page, last_s: float = 600.0) -> npt.NDArray[np.int16]:
+    """What the page has heard so far, at most so much of it, int16 [samples], 16 kHz."""
+    pieces = round(last_s * HEARD_RATE_HZ / PIECE_SAMPLES)
+    return np.array(page.evaluate(f"window.heard.slice(-{pieces}).flat()"), np.int16)
+
+
+def forget_states(page: Page) -> None:
+    """Forget which states the page has shown."""
+    page.evaluate("window.states.length = 0")
+
+
+def wait_for_reply(page: Page, after: str = "") -> None:
+    """Wait until the agent has begun to speak after another state was shown, however short either was to be seen."""
+    page.wait_for_function("(after) => states.includes('Speaking', states.indexOf(after) + 1)", arg=after)
 
 
 def pitch_hz(sound: npt.NDArray[np.int16]) -> float:

@@ -65,12 +65,12 @@ class Exchange:
         self.calls = Calls(int(str(options.get("limit", 16))))
         providers = options.get("providers", PROVIDERS)
         self.app = create_app(
-            engine,
+            options.get("speech", engine),  # type: ignore[arg-type]
             providers,  # type: ignore[arg-type]
             public_url=PUBLIC_URL,
             calls=self.calls,
             brain=brain,
-            keypad=lambda: Keypad(pause_s=0.05),
+            keypad=lambda: Keypad(pause_s=float(str(options.get("pause_s", 0.05)))),
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.server = TelephoneServer(self.app, self.calls, drain_s=float(str(options.get("drain_s", 15.0))))

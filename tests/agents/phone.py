@@ -27,7 +27,7 @@ from tests.agents.ulaw import Sound, decode_ulaw
 PUBLIC_URL = "https://voice.example.test"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 CALLER = "+15005550006"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 FOREVER_S = 1e6
 SILENCE = b"\xff" * 160
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loguru import logger
 from playwright.sync_api import expect
 
 from agents.webrtc import main
@@ -46,9 +45,8 @@ def test_a_caller_hears_the_backend(tiny_checkpoint: Path, tmp_path: Path) -> No
 def test_a_voice_and_a_backend_do_not_go_together(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for method in ("add", "remove"):  # the log's set-up belongs to the process, which goes on with other tests
-        monkeypatch.setattr(logger, method, lambda *_arguments, **_options: None)
+    monkeypatch.setattr("agents.webrtc.log_to_stderr", lambda: None)
     monkeypatch.setenv("TTS_BACKEND", "sesame")
-    monkeypatch.setattr(sys, "argv", ["webrtc", "--voice", "ann"])
+    monkeypatch.setattr(sys, "argv", ["webrtc", "--port", "0", "--voice", "ann"])
     assert main() == 1
     assert "SettingsError: --voice" in capsys.readouterr().err

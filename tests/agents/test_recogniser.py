@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import soundfile
 from pipecat.frames.frames import (
     InputAudioRawFrame,
@@ -31,3 +32,18 @@ async def test_a_spoken_sentence_is_recognised(tmp_path: Path) -> None:
     heard = session.of(TranscriptionFrame)[0]
     assert "story about the sea" in heard.text
     assert heard.finalized
+
+
+async def test_of_speech_without_an_end_the_last_half_minute_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+
+    async def recognise(audio: bytes, rate_hz: int) -> str:
+        taken.append(len(audio) // 2 // rate_hz)
+        return "noise"
+
+    monkeypatch.setattr("agents.recogniser.recognise", recognise)
+    minute = InputAudioRawFrame(bytes(2 * 60 * RECOGNISER_RATE_HZ), RECOGNISER_RATE_HZ, 1)
+    async with running(MoonshineRecogniser()) as session:
+        await session.send(VADUserStartedSpeakingFrame(), minute, VADUserStoppedSpeakingFrame())
+        await session.until(lambda: session.of(TranscriptionFrame))
+    assert taken == [30]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from agents.session import Session
 from agents.telephony.calls import Calls
 from tests.agents.phone import Clock
 
@@ -74,4 +77,24 @@ def test_while_it_drains_nobody_new_is_announced_and_who_was_may_come() -> None:
     assert calls.redeem("twilio", token) is not None
     with calls.place():
         assert not calls.idle
+    assert calls.idle
+
+
+async def test_a_call_that_comes_through_after_all_were_hung_up_does_not_begin() -> None:
+    """Its socket was admitted before, and its pipeline was not built yet."""
+    calls = Calls(1)
+    calls.drain()
+    with calls.place():
+        await calls.hang_up()
+        began = asyncio.Event()
+
+        class Talk(Session):
+            def __init__(self) -> None:
+                pass
+
+            async def run(self) -> None:
+                began.set()
+
+        await calls.talk(Talk())
+        assert not began.is_set()
     assert calls.idle

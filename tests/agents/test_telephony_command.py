@@ -26,23 +26,30 @@ KEYS = {
     "TWILIO_API_URL": "http://127.0.0.1:9",  # where nobody listens
     "PUBLIC_URL": PUBLIC_URL,
 }
-SETTINGS = re.compile("OPENAI_|TWILIO_|TELNYX_|PLIVO_|PUBLIC_URL")
+SETTINGS = re.compile("OPENAI_|TWILIO_|TELNYX_|PLIVO_|PUBLIC_URL|TTS_")
 
 
 @pytest.fixture
-def agent(tiny_checkpoint: Path) -> Iterator[subprocess.Popen[str]]:
+def backend() -> dict[str, str]:
+    """The part of the environment that chooses a backend."""
+    return {}
+
+
+@pytest.fixture
+def agent(tiny_checkpoint: Path, backend: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "agents.telephony", "--port", "0", "--model", str(tiny_checkpoint), "--drain-s", "0.5"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={name: value for name, value in os.environ.items() if not SETTINGS.match(name)} | KEYS,
+        env={name: value for name, value in os.environ.items() if not SETTINGS.match(name)} | KEYS | backend,
     )
     yield process
     process.kill()
     process.wait()
 
 
+@pytest.mark.parametrize("backend", [{}, {"TTS_BACKEND": "sesame", "SESAME_SPEAKER_ID": "1"}], ids=["csm", "backend"])
 async def test_the_agent_greets_a_caller_aloud_and_hangs_up_on_sigterm(agent: subprocess.Popen[str]) -> None:
     address = await asyncio.to_thread(address_in, agent)
     async with calling(Phone(address)) as phone:
@@ -84,6 +91,7 @@ def address_in(agent: subprocess.Popen[str]) -> str:
         ({"TELNYX_PUBLIC_KEY": "nonsense"}, [], "TELNYX_PUBLIC_KEY cannot be used"),
         ({}, ["--calls", "0"], "--calls is 0"),
         ({}, ["--model", "/nowhere/at/all"], "nowhere"),
+        ({"TTS_BACKEND": "piper"}, [], "TTS_BACKEND is 'piper'"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(
@@ -93,14 +101,13 @@ def test_what_is_missing_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("loguru.logger.remove", lambda *_: None)  # the log's set-up belongs to the process
-    monkeypatch.setattr("loguru.logger.add", lambda *_, **__: None)
+    monkeypatch.setattr("agents.telephony.__main__.log_to_stderr", lambda: None)
     for name in list(os.environ):
         if SETTINGS.match(name):
             monkeypatch.delenv(name)
     for name, value in (KEYS | changes).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["telephony", *options])
+    monkeypatch.setattr(sys, "argv", ["telephony", "--port", "0", *options])
     assert main() == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert re.fullmatch(r"\w+(Error|NotFound): .+", said)
@@ -136,3 +143,15 @@ def test_every_provider_whose_key_is_set_is_there_and_hides_its_keys() -> None:
     providers = read_providers(secrets | {"TELNYX_PUBLIC_KEY": key, "PLIVO_AUTH_ID": "MA1", "TWILIO_API_URL": ""})
     assert list(providers) == ["twilio", "telnyx", "plivo"]
     assert "secret" not in repr(providers)
+
+
+def test_the_page_names_the_options_and_keys_that_there_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "telephone.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["telephony", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert set(re.findall(r"`(--[a-z-]+)", page)) <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    keys = r"(?:TWILIO|TELNYX|PLIVO)_[A-Z_]+"
+    assert set(re.findall(keys, page)) == set(re.findall(keys, str(read_providers.__doc__)))

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from pipecat.frames.frames import InterruptionFrame, TTSAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
 
+from agents.backends import chosen_backend
 from agents.telephony.narrowband import PACKET_SAMPLES, Narrowband
 from csm_plugin.audio.decimator import FACTOR, TELEPHONE_RATE_HZ, Decimator
 from csm_plugin.audio.pcm import to_int16
 from csm_plugin.pipecat import CSMTTSService
 from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from tests.agents.edge_service import TONE_HZ, edge_service
 from tests.agents.exchange import Reciter, exchange
 from tests.agents.phone import Phone, calling, until
 from tests.agents.ulaw import Sound, ulaw_step
@@ -84,6 +86,23 @@ async def test_no_sound_is_lost_or_doubled_over_two_hundred_utterances() -> None
     print(f"made {made} frames of {FRAME_SAMPLES:,} samples at 24 kHz; played {played:,} samples at 8 kHz")
     assert len(engine.segments) == 200
     assert played * FACTOR == made * FRAME_SAMPLES
+
+
+async def test_a_backend_speaks_on_the_telephone_too_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    with edge_service(monkeypatch) as edge:
+        backend = chosen_backend({"TTS_BACKEND": "edge"})
+        assert backend is not None
+        spoken = [samples async for samples in backend.another(SAMPLE_RATE_HZ).speak("Hello.")]
+        length = -(-sum(map(len, spoken)) // (FACTOR * PACKET_SAMPLES)) * PACKET_SAMPLES  # the last one is filled up
+        with exchange(lambda: Reciter(["One short sentence.", "And another."]), speech=backend) as there:
+            async with calling(Phone(there.address)) as phone:
+                await until(lambda: len(phone.heard) == length)
+                await phone.press("#")
+                await until(lambda: len(phone.heard) == 2 * length)
+                await phone.hang_up()
+    assert edge.texts == ["Hello.", "One short sentence.", "And another."]
+    spectrum = np.abs(np.fft.rfft(phone.heard[:TELEPHONE_RATE_HZ] * np.hanning(TELEPHONE_RATE_HZ)))
+    assert np.argmax(spectrum) == pytest.approx(TONE_HZ, abs=2)
 
 
 def voice_frame(sound: Sound, context_id: str = "reply") -> TTSAudioRawFrame:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx
 import pytest
+from aiortc import RTCPeerConnection
 from fastapi.testclient import TestClient
 
 from agents.webrtc import create_app
@@ -53,10 +57,49 @@ def test_a_description_that_makes_no_sense_is_refused(client: TestClient, sdp: s
     assert client.post("/api/offer", json={"sdp": sdp, "type": kind}).status_code == 422
 
 
-def test_what_is_no_json_is_refused(client: TestClient) -> None:
+def test_what_is_no_json_or_too_much_of_it_is_refused(client: TestClient) -> None:
     assert client.post("/api/offer", content=b"hello").status_code == 422
+    assert client.post("/api/offer", content=b"[" * 100_000).status_code == 422
+    assert client.post("/api/offer", content=b" " * 300_000).status_code == 413
+
+
+@pytest.mark.parametrize("name", [[], {}, 3])
+def test_what_is_no_call_is_refused(client: TestClient, name: object) -> None:
+    assert client.post("/api/offer", json={"sdp": SDP[-1], "type": "offer", "pc_id": name}).status_code == 422
+    assert client.patch("/api/offer", json={"pc_id": name, "candidates": []}).status_code == 422
 
 
 def test_a_candidate_for_an_unknown_call_is_refused(client: TestClient) -> None:
     assert client.patch("/api/offer", json={"pc_id": "nobody", "candidates": []}).status_code == 404
     assert client.patch("/api/offer", json={"candidates": []}).status_code == 422
+
+
+async def test_of_callers_who_come_at_once_only_so_many_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.webrtc.MAX_SESSIONS", 2)
+    engine = ScriptedEngine()
+    app = create_app(engine)
+    peers = [RTCPeerConnection() for _ in range(5)]
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://agent") as web,
+    ):
+        offers = [await offer_of(peer) for peer in peers]
+        answers = await asyncio.gather(*(web.post("/api/offer", json=offer) for offer in offers))
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 503, 503, 503]
+        # Who is connected may still change the connection.
+        (first, *_) = [(a.json(), o) for a, o in zip(answers, offers, strict=True) if a.status_code == 200]
+        again = await web.post("/api/offer", json=first[1] | {"pc_id": first[0]["pc_id"]})
+        assert again.status_code == 200
+        for candidate in ("nonsense", 7, "candidate:1 1 udp x y z typ"):
+            wrong = {"candidate": candidate, "sdp_mid": "0", "sdp_mline_index": 0}
+            answer = await web.patch("/api/offer", json={"pc_id": first[0]["pc_id"], "candidates": [wrong]})
+            assert answer.status_code == 422
+    for peer in peers:
+        await peer.close()
+
+
+async def offer_of(peer: RTCPeerConnection) -> dict[str, str]:
+    """An offer to talk, as a browser makes it."""
+    peer.addTransceiver("audio")
+    await peer.setLocalDescription(await peer.createOffer())
+    return {"sdp": peer.localDescription.sdp, "type": peer.localDescription.type}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loguru import logger
 from playwright.sync_api import expect
 
 from agents.webrtc import main
@@ -50,11 +50,20 @@ def test_the_agent_greets_a_caller_aloud_and_ends_on_ctrl_c(agent: subprocess.Po
         page.goto(url)
         page.get_by_role("button", name="Connect").click()
         expect(page.locator("li.agent").last).to_contain_text("Hello there")
-        expect(page.locator("#state")).to_have_text("Speaking")
         page.wait_for_function("window.heard.flat().filter((sample) => Math.abs(sample) > 300).length > 8000")
         assert np.abs(heard(page)).max() > AUDIBLE
         agent.send_signal(signal.SIGINT)
         assert agent.wait(PATIENCE_MS / 1000) == 0
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("agents.webrtc.log_to_stderr", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(sys, "argv", ["webrtc", "--port", str(taken.getsockname()[1])])
+        assert main() == 1
+    assert re.fullmatch(r"SettingsError: 127.0.0.1:\d+ cannot .* --port, 0 for a free one\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +72,8 @@ def test_the_agent_greets_a_caller_aloud_and_ends_on_ctrl_c(agent: subprocess.Po
 def test_a_missing_model_or_voice_is_said_in_one_line(
     options: list[str], words: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for method in ("add", "remove"):  # the log's set-up belongs to the process, which goes on with other tests
-        monkeypatch.setattr(logger, method, lambda *_arguments, **_options: None)
-    monkeypatch.setattr(sys, "argv", ["webrtc", "--model", str(model), *options])
+    monkeypatch.setattr("agents.webrtc.log_to_stderr", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["webrtc", "--port", "0", "--model", str(model), *options])
     assert main() == 1
     assert re.fullmatch(rf"\w+(Error|NotFound): .*{words}.*", capsys.readouterr().err.strip().splitlines()[-1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,12 +15,22 @@ from playwright.sync_api import Page, expect
 
 from agents.brain import ScriptedBrain
 from agents.webrtc import create_app
-from tests.agents.browser import HEARD_RATE_HZ, PATIENCE_MS, caller, heard, pitch_hz, record_voice
-from tests.scripted_engine import Script, ScriptedEngine, pitch_of
+from tests.agents.browser import (
+    HEARD_RATE_HZ,
+    PATIENCE_MS,
+    caller,
+    forget_states,
+    heard,
+    pitch_hz,
+    record_voice,
+    wait_for_reply,
+)
+from tests.scripted_engine import Script, ScriptedEngine, Segment, pitch_of
 
 SCREENSHOTS = Path("build/screenshots")
-FRAMES = 8
+FRAMES, COUNTING = 8, 400
 AUDIBLE = 3000
+WINDOW = HEARD_RATE_HZ // 4
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -28,7 +39,8 @@ class Agent:
 
     def __init__(self) -> None:
         # Eight frames a sentence keep the greeting short, and a tone's pitch tells which sentence was heard.
-        self.engine = ScriptedEngine(lambda text: Script(frames=FRAMES))
+        # Counting goes on for long, so that there is time to interrupt it.
+        self.engine = ScriptedEngine(lambda text: Script(frames=COUNTING if "two" in text else FRAMES))
         app = create_app(self.engine, brain=lambda: ScriptedBrain(token_s=0.001))
         self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
         self._thread = threading.Thread(target=self.server.run)
@@ -58,7 +70,7 @@ def agent() -> Iterator[Agent]:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
-    record_voice(tmp_path / "voice.wav", "I would like to hear a story about the sea.", before_s=5.0)
+    record_voice(tmp_path / "voice.wav", "I would like to hear a story about the sea.", before_s=8.0)
     with caller(tmp_path / "voice.wav") as page:
         yield page
 
@@ -72,23 +84,25 @@ def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page)
     expect(agent_says.last).to_contain_text("Hello there")
     expect(user_said.last).to_contain_text(re.compile("story", re.IGNORECASE))
     expect(agent_says.last).to_contain_text("knew that the sea was her friend")
-    expect(state).to_have_text("Speaking")
+    wait_for_reply(page, "Thinking")
     expect(state).to_have_text("Listening")
-    wait(lambda: last_pitch_hz(page) == pytest.approx(pitch_of(agent.engine.segments[-1]), abs=5))
+    wait(lambda: was_heard(page, agent.engine.segments[-1]))
 
     page.get_by_role("textbox").fill("How are you?")
+    forget_states(page)
     page.get_by_role("button", name="Send").click()
+    wait_for_reply(page)
     expect(user_said.last).to_contain_text("How are you?")
     expect(agent_says.last).to_contain_text("I am very well")
-    expect(state).to_have_text("Speaking")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / "webrtc-page.png")
     expect(state).to_have_text("Listening")
-    wait(lambda: last_pitch_hz(page) == pytest.approx(pitch_of(agent.engine.segments[-1]), abs=5))
+    wait(lambda: was_heard(page, agent.engine.segments[-1]))
 
     page.get_by_role("textbox").fill("Please count for me.")
+    forget_states(page)
     page.keyboard.press("Enter")
-    expect(state).to_have_text("Speaking")
+    wait_for_reply(page)
     page.get_by_role("textbox").fill("Thank you, that is enough.")
     page.keyboard.press("Enter")
     expect(agent_says.last).to_contain_text("You are very welcome")
@@ -106,18 +120,17 @@ def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page)
     assert len(agent.engine.conversations) == 1
 
 
-def last_pitch_hz(page: Page) -> float:
-    """The pitch of the last third of a second of sound that the page has heard, 0 if it has heard none."""
-    sound = heard(page)
-    loud = np.flatnonzero(np.abs(sound) > AUDIBLE)
-    return pitch_hz(sound[: loud[-1]][-HEARD_RATE_HZ // 3 :]) if len(loud) > HEARD_RATE_HZ // 3 else 0.0
+def was_heard(page: Page, segment: Segment) -> bool:
+    """Whether the page has heard a sentence's tone of late; a loaded machine may have dropped parts of it."""
+    sound = heard(page, last_s=15.0)
+    pieces = [sound[at : at + WINDOW] for at in range(0, len(sound) - WINDOW, WINDOW // 2)]
+    loud = [piece for piece in pieces if np.abs(piece).max() > AUDIBLE]
+    return any(abs(pitch_hz(piece) - pitch_of(segment)) < 10 for piece in loud)
 
 
 def wait(condition: Callable[[], object]) -> None:
     """Poll a condition; fail if it does not come true in time."""
-    pause = threading.Event()
-    for _ in range(PATIENCE_MS // 10):
-        if condition():
-            return
-        pause.wait(0.01)
-    pytest.fail("the condition never came true")
+    deadline, pause = time.monotonic() + PATIENCE_MS / 1000, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        pause.wait(0.05)

@@ -51,4 +51,4 @@ def test_the_backend_that_is_named_can_be_had() -> None:
     (command,) = blocks("bash", "TTS_BACKEND")
     environment = dict(word.split("=", 1) for word in shlex.split(command) if "=" in word)
     backend = chosen_backend(environment)
-    assert backend is not None and backend.voice.name == "sesame"
+    assert backend is not None and backend.name == "sesame"
