@@ -25,5 +25,5 @@ VOLUME /data
 ENV CSM_HOST=0.0.0.0 CSM_PORT=8000 CSM_VOICES=/data/voices HF_HOME=/data/models
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --start-interval=2s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['CSM_PORT'] + '/ready', timeout=4)"]
 ENTRYPOINT ["csm", "serve"]

@@ -15,11 +15,12 @@ from csm_plugin import errors
 ROOT = Path(csm_plugin.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
-_LEAVES = frozenset({"text", "audio", "errors", "settings"})
+_LEAVES = frozenset({"text", "audio", "errors", "failures", "settings"})
 _CORE = _LEAVES | {"model", "conversation", "engine"}
 MAY_IMPORT = {
     "errors": frozenset(),
     "settings": frozenset({"errors"}),
+    "failures": frozenset(),
     "text": frozenset({"errors", "settings"}),
     "audio": frozenset({"errors", "settings"}),
     "model": _LEAVES,

@@ -14,6 +14,8 @@ from csm_plugin.errors import SettingsError
 
 LOG_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message} {extra}"
 OPTIONS = ("model", "device", "host", "port")
+SECRETS = ("api_keys", "watermark_key")
+"""Settings that a command line, which others can list, must not have."""
 
 
 def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -60,7 +62,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 def _setting(argument: str) -> tuple[str, str]:
     name, given, value = argument.partition("=")
-    if not given or name == "api_keys":
-        wrong = "keys would be seen by everyone on this machine; set CSM_API_KEYS" if given else "write NAME=VALUE"
-        raise SettingsError(f"--set {name}: {wrong}")
+    if not given:
+        raise SettingsError(f"--set {name}: write NAME=VALUE")
+    if name in SECRETS:
+        raise SettingsError(f"--set {name}: everyone on this machine could see it; set CSM_{name.upper()}")
     return name, value

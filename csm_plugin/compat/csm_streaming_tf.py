@@ -152,8 +152,12 @@ def load_csm_1b(model_path: str | Path = MODEL) -> Generator:
         CheckpointError: it cannot be found, fetched or read.
     """
     generator = Generator(Engine.load(model_path))
-    for _ in speak_after(generator.engine, (), WARM_UP_TEXT, 0, Sampling(max_seconds=2.0)):
-        pass
+    try:
+        for _ in speak_after(generator.engine, (), WARM_UP_TEXT, 0, Sampling(max_seconds=2.0)):
+            pass
+    except BaseException:
+        generator.close()
+        raise
     return generator
 
 
@@ -232,6 +236,8 @@ def sampling_of(options: Mapping[str, Any]) -> Sampling:
     if options.get("do_sample") is False:
         own["temperature"] = 0
     if (frames := options.get("max_new_tokens")) is not None:
+        if not isinstance(frames, int):
+            raise SettingsError(f"max_new_tokens is of type {type(frames).__name__}; it is a whole number of frames")
         own["max_seconds"] = frames * FRAME_S
     return Sampling(**own)
 

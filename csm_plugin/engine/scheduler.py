@@ -6,7 +6,6 @@ that begins, and for one small piece of background work, before its next frame.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
@@ -18,8 +17,9 @@ from csm_plugin.engine.catching_up import CatchingUp
 from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import MAX_BUFFERED_FRAMES, Job, ListenJob, Session, SpeakJob, VoiceJob
 from csm_plugin.engine.slots import Slots
-from csm_plugin.engine.speaking import Speaking, log_failure, typed
+from csm_plugin.engine.speaking import Speaking, typed
 from csm_plugin.errors import CSMError, EngineClosedError
+from csm_plugin.failures import log_failure
 from csm_plugin.model.csm import CSM
 
 STALL_CHECK_S = 1.0
@@ -39,7 +39,8 @@ class Scheduler:
         self.speaking = Speaking(model, self.registry, slots, self.budget)
         self._slots = slots
         self._catching_up = CatchingUp(model, self.registry, slots, self.budget)
-        self._rounds = itertools.count()
+        self.rounds = 0
+        """How many it has gone while conversations were open; a thread that stands still is seen by it."""
 
     def interrupt(self, session: Session, heard_s: float | None) -> None:
         """Stop a conversation's speech and cut its current turn down to what was heard. Never blocks."""
@@ -118,7 +119,8 @@ class Scheduler:
         if not sessions:
             return False
         quiet = all(session.live is None for session in sessions)
-        first = next(self._rounds) % len(sessions)
+        first = self.rounds % len(sessions)
+        self.rounds += 1
         for session in sessions[first:] + sessions[:first]:
             job = self.registry.head(session)
             if not isinstance(job, SpeakJob):

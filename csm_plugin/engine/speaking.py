@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections import deque
 
 import numpy as np
-from loguru import logger
 
 from csm_plugin.conversation import Budget, Positions, text_positions
 from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
@@ -18,6 +16,7 @@ from csm_plugin.engine.session import Session, SpeakJob
 from csm_plugin.engine.slots import Slot, Slots
 from csm_plugin.engine.stepper import PendingStep, Stepper
 from csm_plugin.errors import ContextFullError, CSMError, GenerationError, ReaderStalledError
+from csm_plugin.failures import log_failure
 from csm_plugin.model.csm import CSM
 from csm_plugin.settings import TEXT
 
@@ -207,15 +206,6 @@ class Speaking:
             job.buffer.finish("error", typed(error))
             self._retire(session)
             self._slots.forget(_slot(session))
-
-
-def log_failure(what: str, error: BaseException) -> None:
-    """Log an error with its traceback, but without the values of variables, which may hold what is spoken.
-
-    The variables are let go of: whoever holds the error would hold the tensors among them.
-    """
-    logger.error("{}\n{}", what, "".join(traceback.format_exception(error)).rstrip())
-    traceback.clear_frames(error.__traceback__)
 
 
 def typed(error: Exception) -> CSMError:

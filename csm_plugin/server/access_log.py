@@ -7,9 +7,11 @@ import time
 from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from csm_plugin.server.admission import SPEAKING
 from csm_plugin.server.metrics import Metrics
 
 QUIET = frozenset({"/live", "/ready", "/metrics"})
+METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS"})
 
 
 class AccessLog:
@@ -38,8 +40,10 @@ class AccessLog:
         try:
             await self._app(scope, receive, noted)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path", scope["path"] if scope["path"] in SPEAKING else "other")
             self._metrics.requests.labels(route, status or "gone").inc()
             if route not in QUIET:
                 took = round(time.perf_counter() - began, 3)
-                logger.info("{} {}", scope.get("method", "WS"), route, status=status, seconds=took, bytes=sent)
+                method = scope.get("method", "WS")
+                told = method if method in METHODS or scope["type"] == "websocket" else "other"
+                logger.info("{} {}", told, route, status=status, seconds=took, bytes=sent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -12,9 +12,10 @@ from starlette.middleware.cors import CORSMiddleware
 import csm_plugin
 from csm_plugin.server import health, models, speech, stream, voices, web_page
 from csm_plugin.server.access_log import AccessLog
+from csm_plugin.server.admission import Admission
 from csm_plugin.server.dropin import routes as dropin
 from csm_plugin.server.errors import handle_errors
-from csm_plugin.server.gate import Gate
+from csm_plugin.server.gate import OPEN_PATHS, Gate
 from csm_plugin.server.keeper import EngineKeeper
 from csm_plugin.server.limits import BodyLimit
 from csm_plugin.server.metrics import Metrics
@@ -63,10 +64,13 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )  # fmt: skip
     app.state.service = service
+    if settings.keys:
+        tell_of_keys(app)
     handle_errors(app)
     for router in ROUTERS:
         app.include_router(router(service))
     app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(Admission, service=service)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(
         CORSMiddleware, allow_origins=list(settings.allowed_origins), allow_methods=["GET", "POST", "DELETE"],
@@ -74,6 +78,21 @@ def create_app(
     )  # fmt: skip
     app.add_middleware(AccessLog, metrics=service.metrics)
     return app
+
+
+def tell_of_keys(app: FastAPI) -> None:
+    """Let the OpenAPI description say where a key is asked for."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        told = describe()
+        told["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path in told["paths"].keys() - OPEN_PATHS:
+            for method in told["paths"][path].values():
+                method["security"] = [{"key": []}]
+        return told
+
+    app.openapi = described  # type: ignore[method-assign]
 
 
 def load_engine(settings: ServerSettings) -> Engine:

@@ -25,6 +25,9 @@ SOCKET_BYTES = 32_768
 ABORT = "abort"
 """Under this name a request's state has a function that ends its connection, whatever waits to be written to it."""
 
+CROWDED = "crowded"
+"""Under this name it has a function that tells whether there are more connections than the settings allow."""
+
 TAKE_LARGE = "take_large"
 """Under this name a socket's state has a function that lets its messages be larger."""
 
@@ -33,24 +36,26 @@ def protocol(settings: ServerSettings) -> type[H11Protocol]:
     """Make the class of connections, as uvicorn takes it."""
 
     class Connection(H11Protocol):
-        """A connection that is closed if the head of its first request takes too long."""
+        """A connection that is closed if the head of a request takes too long."""
 
         _patience: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             transport.set_write_buffer_limits(high=WRITE_BYTES)
-            self.app_state = {**self.app_state, ABORT: transport.abort}
+            self.app_state = {**self.app_state, ABORT: transport.abort, CROWDED: self._is_crowded}
             self._patience = self.loop.call_later(settings.start_s, transport.close)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._be_patient()
             super().connection_lost(exc)
 
-        def handle_events(self) -> None:
-            super().handle_events()
-            if self.headers is not None:
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is not h11.IDLE:
                 self._be_patient()
+            elif self._patience is None:
+                self._patience = self.loop.call_later(settings.start_s, self.transport.close)
 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
             self._be_patient()
@@ -62,6 +67,9 @@ def protocol(settings: ServerSettings) -> type[H11Protocol]:
             status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
             self.transport.write(_response(HTTPStatus(status)))
             self.transport.close()
+
+        def _is_crowded(self) -> bool:
+            return len(self.connections) > settings.max_connections
 
         def _be_patient(self) -> None:
             if self._patience is not None:
@@ -85,6 +93,11 @@ class Socket(WebSocketsSansIOProtocol):
 def take_large(scope: Scope, most_bytes: int) -> None:
     """Let the messages of a socket that comes in have up to so many bytes."""
     scope.get("state", {}).get(TAKE_LARGE, lambda _: None)(most_bytes)
+
+
+def is_crowded(scope: Scope) -> bool:
+    """Whether a request came by one connection too many."""
+    return bool(scope.get("state", {}).get(CROWDED, lambda: False)())
 
 
 def abort(scope: Scope) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import AsyncGenerator
 from typing import Any, Literal, Protocol
 
 import av
@@ -131,6 +133,23 @@ class _Sink(io.RawIOBase):
         data = b"".join(self._parts)
         self._parts.clear()
         return data
+
+
+async def encoded(pieces: AsyncGenerator[Pcm, None], form: SoundFormat) -> AsyncGenerator[bytes, None]:
+    """Encode sound piece by piece as it comes, and close where it comes from.
+
+    The encoder is made with the first piece: whoever gets none, because there is no room, costs none.
+    """
+    async with contextlib.aclosing(pieces):
+        first = await anext(pieces, None)
+        with contextlib.closing(encoder(form)) as sound:
+            if first is not None and (data := sound.encode(first)):
+                yield data
+            async for pcm in pieces:
+                if data := sound.encode(pcm):
+                    yield data
+            if data := sound.finish():
+                yield data
 
 
 def encoder(form: SoundFormat) -> Encoder:

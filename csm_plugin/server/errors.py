@@ -28,13 +28,15 @@ from csm_plugin.errors import (
 )
 
 MAX_NAME = 64
+NO_OBJECT = ("missing", "model_attributes_type")
+"""What pydantic says of a body that is none, or none of JSON."""
 
 
 class Unavailable(CSMError):
     """The server cannot speak just now.
 
     Args:
-        code: "loading", "restarting", "draining" or "out_of_memory".
+        code: "loading", "restarting", "draining", "out_of_memory", "too_many_connections" or "too_many_sockets".
         retry_after_s: seconds after which to ask again.
     """
 
@@ -133,8 +135,14 @@ def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return respond(400, "the body is no JSON", "invalid_request_error", "json_invalid")
+        if first["loc"] == ("body",) and first["type"] in NO_OBJECT:
+            told = "the body is no JSON object; send one, with Content-Type: application/json"
+            return respond(422, told, "invalid_request_error", first["type"])
         param = name_of(first["loc"])
-        return respond(422, f"{param}: {first['msg']}", "invalid_request_error", first["type"], param)
+        told = first["msg"].removeprefix("Value error, ")
+        return respond(422, f"{param}: {told}", "invalid_request_error", first["type"], param)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:

@@ -23,7 +23,7 @@ Key = tuple[int, int]
 
 def rounds(engine: Engine) -> int:
     """Return how many rounds the device thread has gone while conversations were open."""
-    return int(engine._scheduler._rounds.__reduce__()[1][0])
+    return engine._scheduler.rounds
 
 
 def codebooks(engine: Engine) -> int:
@@ -113,6 +113,7 @@ class Context:
             if not current:
                 self._session.ledger.begin_turn()
             self._session.ledger._gone_frames = self._gone_frames
+            self._session.ledger.evict(config.backbone.positions)
             self._entries[id(entry)] = (entry, key)
             self._session.stale = True
         self._talk._scheduler.registry.wake()

@@ -142,7 +142,16 @@ class EngineKeeper:
         return len(times) == MEMORY_FAILURES and self._clock() - times[0] < MEMORY_IN_S
 
     async def _keep(self) -> None:
-        """Load the engine, and load it again whenever it dies."""
+        """Keep the engine; without a keeper there is none."""
+        try:
+            await self._load_again_and_again()
+        except Exception as error:
+            logger.error("watching the engine failed ({}: {})", type(error).__name__, error)
+            await self._drop()
+            self._give_up(EngineClosedError(f"watching the engine failed ({type(error).__name__})"))
+
+    async def _load_again_and_again(self) -> None:
+        """Load the engine, and load it again whenever it dies, until that is no use."""
         while True:
             try:
                 self._engine = await in_daemon_thread(self._load)

@@ -1,6 +1,8 @@
-"""How large a request may be, held while it is read."""
+"""How large and how slow a request may be, held while it is read."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -15,7 +17,7 @@ FORM_BYTES = 65_536
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 to larger bodies, announced or not."""
+    """ASGI middleware that answers 413 to larger bodies, announced or not, and 408 to those that do not go on."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
@@ -35,11 +37,16 @@ class BodyLimit:
             refusal = respond(413, told, "invalid_request_error", "body_too_large", headers={"Connection": "close"})
             await refusal(scope, receive, send)
             return
-        read = 0
+        read, complete = 0, False
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, complete
+            try:
+                async with asyncio.timeout(None if complete else self._settings.stall_s):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "the body does not go on", {"Connection": "close"}) from None
+            complete = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if read > most:
                 raise HTTPException(413, told, {"Connection": "close"})

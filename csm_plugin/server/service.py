@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from loguru import logger
 
 from csm_plugin.client.messages import Draining, ServerMessage, VoicesChanged
@@ -17,19 +19,23 @@ from csm_plugin.server.errors import Unavailable
 from csm_plugin.server.keeper import EngineKeeper
 from csm_plugin.server.metrics import Metrics
 from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.uploads import decode_upload
 from csm_plugin.server.voice_shelf import VoiceShelf
 from csm_plugin.server.watermark import WatermarkKey, refuse_watermark
 from csm_plugin.settings import Sampling
 from csm_plugin.text.parts import split_utterances
 
 if TYPE_CHECKING:
+    from csm_plugin.conversation import VoicePrompt
     from csm_plugin.engine import Conversation, Engine, SpeechChunk, Utterance
 
 PARTS_AHEAD = 2
 """Parts of one text that are in the engine at the same time: the one that is spoken, and the next."""
 
-
 LOOK_S = 0.02
+
+DECODERS = 2
+"""Uploads that are decoded at the same time."""
 
 
 class Listener(Protocol):
@@ -53,8 +59,11 @@ class Service:
     draining: bool = False
     live: int = 0
     """Requests and utterances that are being spoken; draining waits for them."""
+    uploaded_bytes: int = 0
+    """Sound and codes that conversations keep until a message uses them."""
     listeners: set[Listener] = field(default_factory=set)
     """Open sockets."""
+    decoders: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DECODERS))
 
     @property
     def engine(self) -> Engine:
@@ -68,9 +77,34 @@ class Service:
 
     @property
     def voices(self) -> list[str]:
-        """The names of all voices; none while there is no engine."""
-        own = self.keeper.engine.voices if self.keeper.is_ready else []
+        """The names of all voices; without the model's own while there is no engine."""
+        own = self.model_voices if self.keeper.is_ready else []
         return sorted({*own, *self.shelf.names})
+
+    @property
+    def model_voices(self) -> list[str]:
+        """The names of the voices that came with the model.
+
+        Raises:
+            Unavailable: there is no engine.
+        """
+        return self.shelf.not_here(self.keeper.engine.voices)
+
+    def find_voice(self, name: str | None) -> str | VoicePrompt | None:
+        """Return a voice by its name, or the default one, for the engine to speak with.
+
+        Raises:
+            Unavailable, VoiceError: it cannot be had.
+        """
+        return self.shelf.find(name, lambda: self.model_voices)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all rows speak and all places in the queue are taken."""
+        if not self.keeper.is_ready:
+            return False
+        stats = self.keeper.engine.stats()
+        return stats.free_rows == 0 and stats.queued >= self.settings.max_queue
 
     def check_open(self) -> None:
         """Make sure that something new may be begun.
@@ -107,15 +141,18 @@ class Service:
         engine = self.engine
         if engine.stats().conversations >= self.settings.max_open:
             raise EngineBusyError(f"{self.settings.max_open} conversations are open, which is the most", 5.0)
-        shelf, own = self.shelf, engine.voices
-        return engine.conversation(
-            shelf.find_default(own) if voice is None else shelf.find(voice, own), speaker, sampling
-        )
+        return engine.conversation(self.find_voice(voice), speaker, sampling)
 
     def announce_voices(self) -> None:
         """Tell every socket which voices there are now."""
+        changed = VoicesChanged(voices=self.voices)
         for listener in self.listeners:
-            listener.tell(VoicesChanged(voices=self.voices))
+            listener.tell(changed)
+
+    async def decode(self, data: bytes, max_seconds: float) -> npt.NDArray[np.float32]:
+        """Decode an uploaded recording as `decode_upload` does, beside the event loop, a few at a time."""
+        async with self.decoders:
+            return await asyncio.to_thread(decode_upload, data, max_seconds)
 
     async def drain(self) -> None:
         """Begin nothing new, wait for what is being said, at most `drain_s`, and send every socket away."""

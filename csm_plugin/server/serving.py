@@ -89,7 +89,6 @@ def make_server(settings: ServerSettings, load: Callable[[], Engine] | None = No
         ws_ping_timeout=settings.ping_s,
         ws_per_message_deflate=False,
         h11_max_incomplete_event_size=settings.max_header_bytes,
-        limit_concurrency=settings.max_connections,
         timeout_graceful_shutdown=GRACE_S,
         log_config=None,
         access_log=False,

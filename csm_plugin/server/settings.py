@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -15,10 +16,13 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableError
 
 from csm_plugin.errors import SettingsError
 from csm_plugin.server.dropin.morgan_settings import MorganSettings, of_morgan
 from csm_plugin.server.watermark import WatermarkKey
+
+ORIGIN = re.compile(r"https?://[^/\s,*?#@]+")
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Several names; in the environment and on the command line separated by commas."""
@@ -67,16 +71,33 @@ class ServerSettings(BaseSettings):
     ping_s: float = Field(
         20.0, gt=0, description="pause between pings, and time for their answer; dead peers are found in twice that"
     )
-    stall_s: float = Field(60.0, gt=0, description="a response of which nothing is read for so long is cut off")
+    stall_s: float = Field(
+        60.0,
+        gt=0,
+        description="a response of which nothing is read, or a request that does not go on, for so long is cut off",
+    )
     drain_s: float = Field(15.0, ge=0, description="on SIGTERM, time for what is being spoken")
     hang_s: float = Field(10.0, gt=0, description="an engine whose device thread hangs for so long is dead")
     max_restarts: int = Field(3, ge=0, description="restarts of the engine in 5 minutes; one more ends the process")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="`DEBUG` to `ERROR`")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="`DEBUG` to `ERROR`")
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write https://name or https://name:port, without a path")
+        return origins
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("watermark_key", mode="before")
     @classmethod
@@ -146,8 +167,12 @@ def read_settings(config: Path | None = None, **given: object) -> ServerSettings
         return WithFile(**chosen)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_told, error.errors()))) from None
+    except UnreadableError as error:
+        raise SettingsError(f"{error}; it must be JSON") from None
     except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError) as error:
-        raise SettingsError(f"{config} cannot be read as YAML settings ({type(error).__name__}); correct it") from None
+        mark = getattr(error, "problem_mark", None)
+        where = type(error).__name__ if mark is None else f"line {mark.line + 1}"
+        raise SettingsError(f"{config} cannot be read as YAML settings ({where}); correct it") from None
 
 
 def print_settings(settings: ServerSettings) -> str:
@@ -169,4 +194,6 @@ def _told(error: Any) -> str:
     """Say what is wrong with a setting, without its value: that may be a key."""
     name = ".".join(map(str, error["loc"]))
     said = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        said = "there is no such setting; csm serve --print-config lists all"
     return f"{name}: {said}" if name else said

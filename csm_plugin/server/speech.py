@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from csm_plugin.errors import CSMError
-from csm_plugin.server.encoders import MEDIA_TYPES, Encoder, SoundFormat, encoder
+from csm_plugin.server.encoders import MEDIA_TYPES, Pcm, SoundFormat, encoded
 from csm_plugin.server.errors import ErrorBody, Refusal, code_of
 from csm_plugin.server.service import Service
 from csm_plugin.server.sound_response import SoundResponse
-from csm_plugin.server.stretch import MAX_SPEED, MIN_SPEED, Stretch
+from csm_plugin.server.stretch import MAX_SPEED, MIN_SPEED, stretched
 from csm_plugin.settings import FRAME_SAMPLES, Sampling
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS, normalize
 
@@ -36,6 +37,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         503: "The engine is loading, or the server is about to end; see Retry-After.",
     }.items()
 }
+
+SOUND_CONTENT: dict[str, Any] = {
+    kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()
+}
+EVENT_CONTENT: dict[str, Any] = {"text/event-stream": {"schema": {"type": "object", "required": ["data"]}}}
+"""What OpenAPI says of a response that is sound, and of one that is events."""
 
 Name = Annotated[str, StringConstraints(max_length=256)]
 
@@ -59,11 +66,20 @@ class SpeechOrder(BaseModel):
     response_format: SoundFormat = Field("mp3", description="`pcm` is 16-bit little-endian, 24 kHz, mono.")
     speed: float = Field(1.0, ge=MIN_SPEED, le=MAX_SPEED, allow_inf_nan=False, description="Tempo; the pitch stays.")
     stream_format: Literal["audio", "sse"] = Field("audio", description="`sse` sends events with base64 sound.")
-    instructions: str | None = Field(None, max_length=0, description="Not supported: CSM follows none.")
+    instructions: str | None = Field(
+        None, description="Not supported: CSM follows none.", json_schema_extra={"maxLength": 0}
+    )
     speaker: int = Field(0, ge=0, le=99, description="CSM's speaker number.")
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
     top_k: int | None = Field(None, ge=1, le=4096, description="How many of the likeliest codes may be drawn.")
     seed: int | None = Field(None, ge=0, lt=2**63, description="The same seed says it the same way again.")
+
+    @field_validator("instructions")
+    @classmethod
+    def _none(cls, instructions: str | None) -> str | None:
+        if instructions:
+            raise ValueError("CSM follows none; leave them out")
+        return instructions
 
     @property
     def voice_name(self) -> str | None:
@@ -80,7 +96,11 @@ def router(service: Service) -> APIRouter:
     """Make the route."""
     routes = APIRouter(tags=["speech"])
 
-    @routes.post("/v1/audio/speech", response_class=Response, responses=ERRORS | {200: {"content": _CONTENT}})
+    @routes.post(
+        "/v1/audio/speech",
+        response_class=Response,
+        responses=ERRORS | {200: {"content": SOUND_CONTENT | EVENT_CONTENT}},
+    )
     async def speech(order: SpeechOrder) -> Response:
         """Speak a text. The sound is sent while it is made."""
         engine = service.engine
@@ -90,29 +110,33 @@ def router(service: Service) -> APIRouter:
                 code="model_not_found", param="model",
             )  # fmt: skip
         normalize(order.input)  # refuses what holds nothing speakable, before anything is opened
-        media_type = MEDIA_TYPES[order.response_format] if order.stream_format == "audio" else "text/event-stream"
-        return SoundResponse(_sound(service, order), media_type, service.settings.stall_s)
+        if order.stream_format == "sse":
+            return SoundResponse(_events(service, order), "text/event-stream", service.settings.stall_s)
+        sound = _sound(service, order, _Count())
+        return SoundResponse(sound, MEDIA_TYPES[order.response_format], service.settings.stall_s)
 
     return routes
 
 
-async def _sound(service: Service, order: SpeechOrder) -> AsyncGenerator[bytes, None]:
-    """Give the body of a response."""
-    if order.stream_format == "audio":
-        async for data in _encoded(service, order, _Count()):
-            yield data
-        return
+def _sound(service: Service, order: SpeechOrder, count: _Count) -> AsyncGenerator[bytes, None]:
+    """Give a text's sound in its format, as it is made."""
+    return encoded(stretched(_spoken(service, order, count), order.speed), order.response_format)
+
+
+async def _events(service: Service, order: SpeechOrder) -> AsyncGenerator[bytes, None]:
+    """Give the same in server-sent events."""
     count = _Count()
     try:
-        async for data in _encoded(service, order, count):
-            yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
+        async with contextlib.aclosing(_sound(service, order, count)) as parts:
+            async for data in parts:
+                yield event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
     except CSMError as error:
         if not count.frames:
             raise
-        yield _event({"type": "error", "error": {"message": str(error), "code": code_of(error)}})
+        yield event({"type": "error", "error": {"message": str(error), "code": code_of(error)}})
         return
     usage = {"input_tokens": len(order.input), "output_tokens": count.frames}
-    yield _event({"type": "speech.audio.done", "usage": usage | {"total_tokens": sum(usage.values())}})
+    yield event({"type": "speech.audio.done", "usage": usage | {"total_tokens": sum(usage.values())}})
 
 
 class _Count:
@@ -121,28 +145,15 @@ class _Count:
     frames = 0
 
 
-async def _encoded(service: Service, order: SpeechOrder, count: _Count) -> AsyncGenerator[bytes, None]:
+async def _spoken(service: Service, order: SpeechOrder, count: _Count) -> AsyncGenerator[Pcm, None]:
+    """Speak it: float32 [samples]."""
     talk = service.open(order.voice_name, order.speaker, order.sampling)
-    spoken = service.say(talk, order.input)
-    stretch = Stretch(order.speed)
-    sound: Encoder = encoder(order.response_format)
-    try:
-        async for chunk in spoken:
+    async with contextlib.aclosing(service.say(talk, order.input)) as chunks:
+        async for chunk in chunks:
             count.frames += len(chunk.pcm) // FRAME_SAMPLES
-            if data := sound.encode(stretch.push(chunk.pcm)):
-                yield data
-        if data := sound.encode(stretch.finish()) + sound.finish():
-            yield data
-    finally:
-        sound.close()
-        await spoken.aclose()
+            yield chunk.pcm
 
 
-def _event(content: dict[str, Any]) -> bytes:
+def event(content: dict[str, Any]) -> bytes:
+    """Return a server-sent event."""
     return f"data: {json.dumps(content)}\n\n".encode()
-
-
-_CONTENT: dict[str, Any] = {
-    kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()
-}
-_CONTENT["text/event-stream"] = {"schema": {"type": "object", "required": ["data"]}}

@@ -12,15 +12,14 @@ from pydantic import ValidationError
 
 from csm_plugin.client import messages as m
 from csm_plugin.client.wire import Kind, Packet
-from csm_plugin.errors import CSMError, EngineClosedError
-from csm_plugin.server.connections import abort
-from csm_plugin.server.errors import Refusal, Unavailable, error_response
+from csm_plugin.errors import CSMError
+from csm_plugin.server.errors import Refusal
 from csm_plugin.server.inside import codebooks
+from csm_plugin.server.peer import AWAY, LATER, VIOLATION, Peer
 from csm_plugin.server.service import Service
 from csm_plugin.server.talk import Talk
 from csm_plugin.server.teller import fault
 
-VIOLATION, AWAY, NORMAL = 1008, 1001, 1000
 STATS_S = 1.0
 MAX_NEWS = 64
 """Messages about the server itself that may wait for a socket; it misses further ones."""
@@ -41,12 +40,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
-        if len(service.listeners) >= service.settings.max_connections:
-            most = service.settings.max_connections
-            refusal = Unavailable(f"{most} sockets are open, which is the most", "too_many_sockets", 5.0)
-            await socket.send_denial_response(error_response(refusal))
-        else:
-            await Line(service, socket).run()
+        await Line(service, socket).run()
 
     return routes
 
@@ -56,7 +50,7 @@ class Line:
 
     def __init__(self, service: Service, socket: WebSocket) -> None:
         self._service = service
-        self._socket = socket
+        self._peer = Peer(service, socket, 2 * service.settings.ping_s)  # as long as a dead one is waited for
         self._talks: dict[int, Talk] = {}
         self._news: asyncio.Queue[m.ServerMessage] = asyncio.Queue(MAX_NEWS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,27 +62,23 @@ class Line:
 
     async def go_away(self) -> None:
         """Close the socket, because the server ends."""
-        await self._close(AWAY, "the server ends")
+        await self._peer.close(AWAY, "the server ends")
 
     async def run(self) -> None:
         """Serve the socket until it closes."""
-        service, socket = self._service, self._socket
-        offered = socket.scope.get("subprotocols", ())
-        await socket.accept(subprotocol=m.SUBPROTOCOL if m.SUBPROTOCOL in offered else None)
-        service.listeners.add(self)
-        service.metrics.sockets.inc()
+        if not await self._peer.accept(m.SUBPROTOCOL):
+            return
         try:
-            await self._say_hello()
-            self._spawn(self._tell_news())
-            self._spawn(self._tell_stats())
-            await self._read()
+            with self._peer.counted(self):
+                await self._say_hello()
+                self._spawn(self._tell_news())
+                self._spawn(self._tell_stats())
+                await self._read()
         except Rejected as rejection:
-            await self._close(VIOLATION, str(rejection))
+            await self._peer.close(VIOLATION, str(rejection))
         except (WebSocketDisconnect, OSError):
             pass
         finally:
-            service.listeners.discard(self)
-            service.metrics.sockets.dec()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, *(talk.close() for talk in self._talks.values()), return_exceptions=True)
@@ -97,9 +87,10 @@ class Line:
         try:
             engine = self._service.engine
         except CSMError as error:
-            await self._send(m.Failed(error=fault(error)).model_dump_json())
-            raise WebSocketDisconnect(AWAY) from None
-        await self._send(
+            await self._peer.send(m.Failed(error=fault(error)).model_dump_json())
+            await self._peer.close(LATER, "it cannot speak just now")
+            raise WebSocketDisconnect(LATER) from None
+        await self._peer.send(
             m.Hello(
                 model=engine.model_name,
                 voices=self._service.voices,
@@ -113,24 +104,12 @@ class Line:
 
     async def _read(self) -> None:
         """Take messages until the client leaves, says nothing for too long, or breaks the protocol."""
-        settings = self._service.settings
-        patience_s, told = settings.start_s, "no message came in time"
-        while True:
-            try:
-                async with asyncio.timeout(patience_s):
-                    received = await self._socket.receive()
-            except TimeoutError:
-                if any(talk.speaking for talk in self._talks.values()):
-                    continue
-                await self._close(VIOLATION if told else NORMAL, told or "nothing was said for a long time")
-                return
-            if received["type"] == "websocket.disconnect":
-                return
-            patience_s, told = settings.idle_s, ""
-            if received.get("text") is not None:
-                await self._take(received["text"])
-            else:
-                await self._take_packet(received.get("bytes") or b"")
+        async with contextlib.aclosing(self._peer.messages(self._is_speaking)) as messages:
+            async for message in messages:
+                await (self._take(message) if isinstance(message, str) else self._take_packet(message))
+
+    def _is_speaking(self) -> bool:
+        return any(talk.speaking for talk in self._talks.values())
 
     async def _take(self, text: str) -> None:
         try:
@@ -138,7 +117,7 @@ class Line:
         except ValidationError as error:
             raise Rejected(_told(error)) from None
         if isinstance(message, m.Ping):
-            await self._send(m.Pong().model_dump_json())
+            await self._peer.send(m.Pong().model_dump_json())
             return
         try:
             if isinstance(message, m.Open):
@@ -152,7 +131,7 @@ class Line:
         except CSMError as error:
             self._service.keeper.note(error)
             number = getattr(message, "number", None)
-            await self._send(
+            await self._peer.send(
                 m.Failed(conversation=message.conversation, number=number, error=fault(error)).model_dump_json()
             )
 
@@ -168,33 +147,33 @@ class Line:
             talk.upload(packet)
         except CSMError as error:
             failed = m.Failed(conversation=packet.conversation, number=packet.number, error=fault(error))
-            await self._send(failed.model_dump_json())
+            await self._peer.send(failed.model_dump_json())
 
     async def _open(self, order: m.Open) -> None:
         if order.conversation in self._talks:
             raise Rejected("that conversation is open already")
 
-        def died(error: EngineClosedError) -> None:
+        def died(error: CSMError) -> None:
             self._spawn(self._drop(order.conversation, error))
 
         try:
-            self._talks[order.conversation] = Talk(self._service, order, self._send, died)
+            self._talks[order.conversation] = Talk(self._service, order, self._peer.send, died)
         except CSMError as error:
             self._service.keeper.note(error)
-            await self._send(m.Closed(conversation=order.conversation, error=fault(error)).model_dump_json())
+            await self._peer.send(m.Closed(conversation=order.conversation, error=fault(error)).model_dump_json())
             return
-        await self._send(m.Opened(conversation=order.conversation).model_dump_json())
+        await self._peer.send(m.Opened(conversation=order.conversation).model_dump_json())
 
     async def _drop(self, conversation: int, error: CSMError | None) -> None:
         talk = self._talks.pop(conversation, None)
         if talk is not None:
             await talk.close()
             told = None if error is None else fault(error)
-            await self._send(m.Closed(conversation=conversation, error=told).model_dump_json())
+            await self._peer.send(m.Closed(conversation=conversation, error=told).model_dump_json())
 
     async def _tell_news(self) -> None:
         while True:
-            await self._send((await self._news.get()).model_dump_json())
+            await self._peer.send((await self._news.get()).model_dump_json())
 
     async def _tell_stats(self) -> None:
         last = None
@@ -206,25 +185,9 @@ class Line:
                     frames_stepped=stats.frames_stepped, conversations=stats.conversations,
                 )  # fmt: skip
                 if told != last:
-                    await self._send(told.model_dump_json())
+                    await self._peer.send(told.model_dump_json())
                     last = told
             await asyncio.sleep(STATS_S)
-
-    async def _send(self, message: str | bytes) -> None:
-        """Send a message; a socket that takes nothing for as long as a dead peer is waited for is dead."""
-        try:
-            async with asyncio.timeout(2 * self._service.settings.ping_s):
-                if isinstance(message, str):
-                    await self._socket.send_text(message)
-                else:
-                    await self._socket.send_bytes(message)
-        except TimeoutError:
-            abort(self._socket.scope)
-            raise WebSocketDisconnect(VIOLATION) from None
-
-    async def _close(self, code: int, reason: str) -> None:
-        with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):
-            await self._socket.close(code, reason)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         async def quietly() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import av
@@ -64,6 +65,15 @@ class Stretch:
                 yield samples_of(self._sink.pull())
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
+
+
+async def stretched(pieces: AsyncGenerator[Pcm, None], speed: float) -> AsyncGenerator[Pcm, None]:
+    """Change the tempo of sound as it comes, and close where it comes from."""
+    stretch = Stretch(speed)
+    async with contextlib.aclosing(pieces):
+        async for pcm in pieces:
+            yield stretch.push(pcm)
+    yield stretch.finish()
 
 
 def _joined(pieces: Iterator[Pcm]) -> Pcm:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from starlette.websockets import WebSocketDisconnect
 
 from csm_plugin.client import messages as m
-from csm_plugin.client.wire import Packet, unpack_codes, unpack_samples
+from csm_plugin.client.wire import HEADER, Packet, unpack_codes, unpack_samples
 from csm_plugin.conversation import VoicePrompt
-from csm_plugin.errors import AudioError, CSMError, EngineBusyError, EngineClosedError, InputError
+from csm_plugin.errors import AudioError, CSMError, EngineBusyError, GenerationError, InputError
+from csm_plugin.failures import log_failure
 from csm_plugin.server.flow import Window
 from csm_plugin.server.inside import Context, Key, codebooks
 from csm_plugin.server.jobs import Complete, Report, Speech, Turned
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 256
 """Things that may wait to be told to a client that does not read."""
+
+MAX_TURNS_UP = 16
+"""How many conversations may have as much sound on its way up as one may."""
 
 MAX_DRAFTS = 16
 """Texts that may be written at the same time in one conversation."""
@@ -45,13 +50,13 @@ class Talk:
     Args:
         order: what the client asked for.
         send: sends a message to it.
-        died: called once when the conversation's engine died.
+        died: called once when the conversation cannot go on.
 
     Raises:
         CSMError: it cannot be opened.
     """
 
-    def __init__(self, service: Service, order: m.Open, send: Send, died: Callable[[EngineClosedError], None]) -> None:
+    def __init__(self, service: Service, order: m.Open, send: Send, died: Callable[[CSMError], None]) -> None:
         self._service = service
         self._engine = service.engine
         self._talk = service.open(order.voice, order.speaker, order.sampling.sampling())
@@ -73,6 +78,7 @@ class Talk:
         self._talk.close()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._drop_uploads()
         self._teller.drop()
 
     def take(self, message: m.ClientMessage) -> None:
@@ -81,7 +87,7 @@ class Talk:
         Raises:
             CSMError: it cannot be followed.
         """
-        if self._teller.jobs.qsize() > MAX_WAITING:
+        if self._is_full and isinstance(message, m.Speak | m.Append | m.Commit | m.Listen):
             raise EngineBusyError(f"{MAX_WAITING} things wait to be told to this client, which must read them", 1.0)
         match message:
             case m.Speak():
@@ -109,15 +115,37 @@ class Talk:
 
         Raises:
             AudioError: it is more than may be kept.
+            EngineBusyError: all conversations together keep as much as may be kept.
         """
         most = self._service.settings.max_turn_bytes
-        if sum(map(len, self._uploads.values())) + len(packet.payload) > most:
-            self._uploads.clear()
+        if sum(HEADER.size + len(data) for data in self._uploads.values()) + len(packet.payload) > most:
+            self._drop_uploads()
             raise AudioError(f"at most {most:,} bytes of sound and codes may be on their way up; all were dropped")
+        if self._service.uploaded_bytes + len(packet.payload) > MAX_TURNS_UP * most:
+            self._drop_uploads()
+            raise EngineBusyError(
+                "too much sound is on its way up here; this conversation's was dropped", 1.0
+            )
+        self._service.uploaded_bytes += len(packet.payload)
         self._uploads.setdefault(packet.number, bytearray()).extend(packet.payload)
 
+    @property
+    def _is_full(self) -> bool:
+        return self._teller.jobs.qsize() > MAX_WAITING
+
+    def _drop_uploads(self) -> None:
+        self._service.uploaded_bytes -= sum(map(len, self._uploads.values()))
+        self._uploads.clear()
+
     async def _run(self) -> None:
-        self._died(await self._teller.run())
+        try:
+            error: CSMError = await self._teller.run()
+        except WebSocketDisconnect:
+            return  # its reader notices, too
+        except Exception as problem:
+            log_failure("a conversation's messages could not be told", problem)
+            error = GenerationError(f"the server failed ({type(problem).__name__}); open the conversation again")
+        self._died(error)
 
     def _speak(self, message: m.Speak) -> None:
         sampling = None if message.sampling is None else message.sampling.sampling()
@@ -178,7 +206,8 @@ class Talk:
                 job.utterance.cancel()
         for key, frames in self._window.withdraw(live.keys() | self._window.under_way(number)).items():
             self._context.keep(key, frames)
-        self._teller.add(Report())
+        if not self._is_full:  # else the context is told soon anyway
+            self._teller.add(Report())
 
     def _configure(self, message: m.Configure) -> None:
         changes: dict[str, Any] = {"speaker": message.speaker}
@@ -190,7 +219,7 @@ class Talk:
 
     def _voice(self, voice: str | m.UploadedVoice | None) -> str | VoicePrompt | None:
         if not isinstance(voice, m.UploadedVoice):
-            return None if voice is None else self._service.shelf.find(voice, self._engine.voices)
+            return None if voice is None else self._service.find_voice(voice)
         pcm = unpack_samples(self._uploaded(voice.number), "f32").astype(np.float32)
         return VoicePrompt(voice.name, voice.text, pcm, SAMPLE_RATE_HZ)
 
@@ -213,4 +242,5 @@ class Talk:
         data = self._uploads.pop(number, None)
         if data is None:
             raise InputError("nothing was sent up under that number; send its sound or codes first")
+        self._service.uploaded_bytes -= len(data)
         return bytes(data)

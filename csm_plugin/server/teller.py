@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+
+from starlette.websockets import WebSocketDisconnect
 
 from csm_plugin.audio import to_int16
 from csm_plugin.client import messages as m
 from csm_plugin.client.wire import HEADER, Kind, Packet, pack_codes
 from csm_plugin.errors import CSMError, EngineClosedError
+from csm_plugin.failures import log_failure
 from csm_plugin.server.errors import code_of, retry_after_of
 from csm_plugin.server.flow import Window
 from csm_plugin.server.inside import Codes, Context, Key
@@ -81,8 +85,9 @@ class Teller:
 
     def _forget(self, aside: asyncio.Task[None]) -> None:
         self._turns.discard(aside)
-        if not aside.cancelled():
-            aside.exception()  # the socket is gone, which its reader notices
+        problem = None if aside.cancelled() else aside.exception()
+        if problem is not None and not isinstance(problem, WebSocketDisconnect):
+            log_failure("a turn could not be told", problem)
 
     async def _tell_speech(self, job: Speech) -> CSMError | None:
         number, piece = job.key
@@ -111,12 +116,13 @@ class Teller:
     async def _tell_sound(self, job: Speech, utterance: Utterance) -> int:
         """Send a piece's chunks; return how many frames that were."""
         frames = 0
-        async for chunk in self._service.chunks(utterance):
-            await self._window.wait()
-            if job.stopped:
-                break
-            await self._tell_chunk(job.key, chunk, frames)
-            frames += len(chunk.codes)
+        async with contextlib.aclosing(self._service.chunks(utterance)) as chunks:
+            async for chunk in chunks:
+                await self._window.wait()
+                if job.stopped:
+                    break
+                await self._tell_chunk(job.key, chunk, frames)
+                frames += len(chunk.codes)
         return frames
 
     async def _tell_chunk(self, key: Key, chunk: SpeechChunk, frames: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loguru import logger
@@ -12,7 +12,7 @@ from loguru import logger
 from csm_plugin.audio import write_wav
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.conversation.voices import VOICE_NAME
-from csm_plugin.errors import VoiceError
+from csm_plugin.errors import SettingsError, VoiceError
 from csm_plugin.server.errors import Refusal
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
@@ -23,52 +23,67 @@ OPENAI_VOICES = frozenset(
 
 
 class VoiceShelf:
-    """Uploaded voices. Its methods read and write files, but for `find` and `names` of what was read before.
+    """Uploaded voices. `add` and `remove` write files; the others read the folder again only after it changed.
 
     Args:
         folder: where they are kept; without one they live as long as the shelf.
         default: who speaks if nobody is named.
         most: how many may be uploaded.
+
+    Raises:
+        SettingsError: the folder is not there and cannot be made.
     """
 
     def __init__(self, folder: Path | None, *, default: str | None = None, most: int = 100) -> None:
         self._own = tempfile.TemporaryDirectory(prefix="csm-voices-") if folder is None else None
         self._folder = Path(self._own.name) if self._own is not None else Path(folder or ".").expanduser()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"voices is {str(self._folder)!r}, which is no folder and cannot be made one ({error.strerror}); name "
+                "another"
+            ) from None
         self._default = default
         self._most = most
-        self._library = VoiceLibrary([self._folder])
+        self._read_at_ns = -1
+        self._read()
 
     @property
     def names(self) -> list[str]:
         """The uploaded voices that there are."""
-        return [name for name in self._library.names if self._is_inside(name)]
+        self._read()
+        return self._names
 
-    def find(self, voice: str, others: Sequence[str]) -> str | VoicePrompt | None:
+    def not_here(self, voices: Sequence[str]) -> list[str]:
+        """Return those of an engine's voices that are not from this folder, which the engine may read too."""
+        self._read()
+        return [voice for voice in voices if voice not in self._stems]
+
+    def find(self, voice: str | None, others: Callable[[], Sequence[str]]) -> str | VoicePrompt | None:
         """Return a voice by name, for the engine to speak with.
 
         Args:
-            others: the engine's own voices.
+            voice: None means the default one.
+            others: gives the engine's own voices; asked only if the voice is not here.
 
         Returns:
-            None where one of OpenAI's is asked for, and neither it nor a default is there.
+            None where none is named, or one of OpenAI's that is not there, and there is no default.
 
         Raises:
             VoiceError: there is no such voice, or its files cannot be used.
         """
-        if VOICE_NAME.fullmatch(voice):
-            if voice in self.names:
-                return self._library.get(voice)
-            if voice in others:
-                return voice
-            if voice in OPENAI_VOICES:
-                return None if self._default in (None, voice) else self.find(str(self._default), others)
-        known = ", ".join(sorted({*self.names, *others})) or "none yet"
+        if voice is None:
+            return None if self._default is None else self.find(self._default, others)
+        if voice in self.names and self._is_inside(voice):
+            return self._prompt(voice)
+        own = others()
+        if voice in own:
+            return voice
+        if voice in OPENAI_VOICES:
+            return None if voice == self._default else self.find(None, others)
+        known = ", ".join(sorted({*self.names, *own})) or "none yet"
         raise VoiceError(f"there is no such voice; known voices: {known}. Add one with POST /v1/voices")
-
-    def find_default(self, others: Sequence[str]) -> str | VoicePrompt | None:
-        """Return the voice for whoever names none."""
-        return None if self._default is None else self.find(self._default, others)
 
     def check_name(self, name: str) -> str:
         """Return a name that a new voice may have.
@@ -95,7 +110,7 @@ class VoiceShelf:
             raise Refusal("there is a voice of that name; remove it first", status=409, code="exists", param="name")
         if len(self.names) >= self._most:
             raise Refusal(f"there are {self._most} voices, which is the most; remove one", status=409, code="too_many")
-        wav, text = self._files(name)
+        wav, _, text = self._files(name)
         part = self._folder / f".{uuid.uuid4().hex}"
         try:
             write_wav(part.with_suffix(".wav"), prompt.pcm, SAMPLE_RATE_HZ)
@@ -105,6 +120,7 @@ class VoiceShelf:
         finally:
             part.with_suffix(".wav").unlink(missing_ok=True)
             part.with_suffix(".txt").unlink(missing_ok=True)
+            self._read_at_ns = -1
         logger.info("a voice was added", seconds=round(len(prompt.pcm) / SAMPLE_RATE_HZ, 1))
 
     def remove(self, name: str) -> None:
@@ -117,11 +133,26 @@ class VoiceShelf:
             raise Refusal("no voice of that name was uploaded", status=404, code="voice_not_found", param="name")
         for path in self._files(name):
             path.unlink(missing_ok=True)
-        self._library = VoiceLibrary([self._folder])
+        self._read_at_ns = -1
         logger.info("a voice was removed")
 
-    def _files(self, name: str) -> tuple[Path, Path]:
-        return self._folder / f"{name}.wav", self._folder / f"{name}.txt"
+    def _read(self) -> None:
+        """Read which voices there are, if the folder changed since that was done."""
+        changed_at_ns = self._folder.stat().st_mtime_ns
+        if changed_at_ns != self._read_at_ns:
+            self._read_at_ns = changed_at_ns
+            self._library = VoiceLibrary([self._folder])
+            self._prompts: dict[str, VoicePrompt] = {}
+            self._stems = frozenset(path.stem for path in self._folder.iterdir())
+            self._names = [name for name in self._library.names if self._is_inside(name)]
+
+    def _prompt(self, name: str) -> VoicePrompt:
+        if name not in self._prompts:
+            self._prompts[name] = self._library.get(name)
+        return self._prompts[name]
+
+    def _files(self, name: str) -> tuple[Path, ...]:
+        return tuple(self._folder / f"{name}{suffix}" for suffix in (".wav", ".flac", ".txt"))
 
     def _is_inside(self, name: str) -> bool:
         """Whether a voice's files are really in the folder, and no links that lead out of it."""

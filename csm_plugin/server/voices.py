@@ -12,12 +12,8 @@ from csm_plugin.conversation import VoicePrompt
 from csm_plugin.conversation.voices import MAX_PROMPT_S, VOICE_NAME
 from csm_plugin.server.service import Service
 from csm_plugin.server.speech import ERRORS
-from csm_plugin.server.uploads import decode_upload
 from csm_plugin.settings import SAMPLE_RATE_HZ
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
-
-DECODERS = 2
-"""Uploads that are decoded at the same time."""
 
 
 class Voice(BaseModel):
@@ -39,17 +35,14 @@ class Voices(BaseModel):
 def router(service: Service) -> APIRouter:
     """Make the routes."""
     routes = APIRouter(tags=["voices"], responses={status: ERRORS[status] for status in (401, 403, 503)})
-    decoding = asyncio.Semaphore(DECODERS)
     adding = asyncio.Lock()
 
     @routes.get("/v1/voices")
     async def voices() -> Voices:
         """List the voices that may be asked for."""
-        uploaded = service.shelf.names
-        own = [name for name in service.keeper.engine.voices if name not in uploaded]
         return Voices(
-            data=[Voice(id=name, source="model") for name in own]
-            + [Voice(id=name, source="upload") for name in uploaded]
+            data=[Voice(id=name, source="model") for name in service.model_voices]
+            + [Voice(id=name, source="upload") for name in service.shelf.names]
         )
 
     @routes.post("/v1/voices", status_code=201, responses={status: ERRORS[status] for status in (413, 422)})
@@ -60,12 +53,10 @@ def router(service: Service) -> APIRouter:
     ) -> Voice:
         """Add a voice from a recording and its words."""
         service.shelf.check_name(name)
-        async with decoding:
-            data = await file.read()
-            pcm = await asyncio.to_thread(decode_upload, data, MAX_PROMPT_S)
+        pcm = await service.decode(await file.read(), MAX_PROMPT_S)
         async with adding:
             prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ)
-            await asyncio.to_thread(service.shelf.add, prompt, service.keeper.engine.voices)
+            await asyncio.to_thread(service.shelf.add, prompt, service.model_voices)
         service.announce_voices()
         return Voice(id=name, source="upload")
 

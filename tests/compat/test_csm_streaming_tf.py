@@ -133,6 +133,8 @@ def test_options_are_those_of_transformers() -> None:
     assert sampling_of({"do_sample": False, "max_new_tokens": 25}) == Sampling(temperature=0, max_seconds=2.0)
     with pytest.raises(SettingsError, match="num_beams"):
         sampling_of({"num_beams": 4})
+    with pytest.raises(SettingsError, match="max_new_tokens"):
+        sampling_of({"max_new_tokens": "25"})
 
 
 def test_max_new_tokens_ends_it(generator: Generator) -> None:

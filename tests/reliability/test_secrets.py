@@ -22,7 +22,7 @@ from tests.server.socket_client import client
 from tests.server.test_keeper import crash
 
 KEY, SENTENCE, RECORDING = "canary-key-QzJx", "The canary sang Zanzibarian songs.", "My name is Quillfeather."
-SECRETS = ("QzJx", "Zanzibar", "Quillfeather", "cWFuYXJ5", "Y2FuYXJ5")
+SECRETS = ("QzJx", "QZJX", "Zanzibar", "Quillfeather", "cWFuYXJ5", "Y2FuYXJ5")
 OWN = ("httpx", "httpcore")
 """Loggers of the test's own client."""
 
@@ -111,6 +111,7 @@ async def use(server: RunningServer, folder: Path, told: list[str]) -> None:
             ask("POST", "/v1/audio/speech", json={"input": SENTENCE, "voice": "ann"}, headers=headers)
             ask("DELETE", "/v1/voices/ann", headers=headers)
             ask("GET", f"/v1/models?key={KEY}", headers=headers)
+            ask(KEY, f"/{KEY}", headers=headers)  # a method that is none
     for headers in (ENTER, {}):
         try:
             async with client(server.ws, additional_headers=headers) as one:

@@ -16,6 +16,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from csm_plugin.errors import SettingsError
+from csm_plugin.server.settings import read_settings
 from tests.server.running import wait_until
 from tests.server.socket_client import client
 
@@ -153,13 +155,38 @@ def test_a_signal_before_the_model_is_loaded_ends_it(tiny_checkpoint: Path) -> N
 
 
 def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
-    for arguments in (["--host", "0.0.0.0"], ["--set", "nonsense=1"], ["--set", "port=many"], ["--set", "api_keys=a"]):
+    file = tmp_path / "file"
+    file.touch()
+    wrong = (
+        "nonsense=1",
+        "port=many",
+        "api_keys=a",
+        "watermark_key=1,2,3,4,5",
+        "allowed_origins=name",
+        f"voices={file}",
+    )
+    for arguments in (["--host", "0.0.0.0"], *(["--set", setting] for setting in wrong)):
         ended = subprocess.run(
             [sys.executable, "-m", "csm_plugin.cli", "serve", *arguments], capture_output=True, text=True, timeout=60
         )
         assert ended.returncode == 1
         assert ended.stderr.startswith("csm: ")
         assert ended.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_none_is_told_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "csm.yaml"
+    for text, told in (
+        ("port: 8000\nhost: a: b\n", "line 2"),
+        ("- port\n", "cannot be read"),
+        ("prot: 1\n", "prot: there"),
+    ):
+        config.write_text(text)
+        with pytest.raises(SettingsError, match=told):
+            read_settings(config)
+    monkeypatch.setenv("CSM_MORGAN", "nonsense")
+    with pytest.raises(SettingsError, match="it must be JSON"):
+        read_settings()
 
 
 def test_the_settings_are_printed_without_the_keys(tmp_path: Path) -> None:

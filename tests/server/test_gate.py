@@ -201,3 +201,11 @@ def test_without_a_key_it_listens_on_loopback_only(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_on_loopback_it_needs_none(host: str) -> None:
     assert read_settings(host=host).keys == ()
+
+
+def test_the_description_says_where_a_key_is_asked_for(server: RunningServer) -> None:
+    told = httpx.get(f"{server.url}/openapi.json", headers={"Authorization": f"Bearer {KEY}"}).json()
+    assert told["components"]["securitySchemes"] == {"key": {"type": "http", "scheme": "bearer"}}
+    free = {path for path, methods in told["paths"].items() for method in methods.values() if "security" not in method}
+    assert free == {"/live", "/ready", "/health"}
+    assert "security" not in str(create_app(settings()).openapi())

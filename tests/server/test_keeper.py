@@ -13,6 +13,7 @@ import pytest
 
 from csm_plugin.engine import Engine
 from csm_plugin.errors import CheckpointNotFound
+from csm_plugin.server import inside
 from tests.server.running import RunningServer, running, settings, wait_until
 
 LONG = {"input": "A long text that goes on for a while. " * 20, "response_format": "pcm"}
@@ -125,6 +126,24 @@ def test_a_fourth_death_ends_the_process_with_an_error(server: RunningServer) ->
     wait_until(lambda: server.server.failed)
     server._thread.join(30)
     assert not server._thread.is_alive()
+
+
+def test_a_watch_that_fails_ends_the_process_with_an_error(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine went on unwatched: had it died, nothing would have noticed."""
+
+    watched, rounds = server.engine, inside.rounds
+
+    def fail(engine: Engine) -> int:
+        if engine is watched:
+            raise TypeError("no rounds")
+        return rounds(engine)
+
+    monkeypatch.setattr(inside, "rounds", fail)
+    server._thread.join(30)
+    assert not server._thread.is_alive()
+    assert server.server.failed
 
 
 def test_an_engine_that_cannot_be_loaded_ends_the_process_with_an_error() -> None:

@@ -164,7 +164,7 @@ BODIES = {
     "a lone surrogate": (b'{"input": "\\ud800"}', 422),
     "NaN": (b'{"input": "Hello.", "speed": NaN}', 422),
     "a huge number": (b'{"input": "Hello.", "seed": 1' + b"0" * 6_000 + b"}", 422),
-    "no JSON": (b"input=Hello", 422),
+    "no JSON": (b"input=Hello", 400),
     "a list": (b"[]", 422),
     "nothing": (b"", 422),
     "4,096 characters": (json.dumps({"input": "a " * 2_048}).encode(), 200),
@@ -290,6 +290,38 @@ def test_a_connection_that_sends_half_a_head_is_closed_in_time(impatient: Runnin
         plain.settimeout(5)
         assert plain.recv(100) == b""
     assert 0.4 < time.monotonic() - began < 2
+
+
+def test_a_connection_that_sends_half_a_second_head_is_closed_in_time(impatient: RunningServer) -> None:
+    """Once a request was answered, the rest of the next one was waited for without end."""
+    with socket.create_connection(("127.0.0.1", impatient.port)) as plain:
+        plain.settimeout(10)
+        plain.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert plain.recv(4_096).startswith(b"HTTP/1.1 200 ")
+        began = time.monotonic()
+        plain.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n")
+        assert plain.recv(100) == b""
+    assert 0.4 < time.monotonic() - began < 2
+
+
+def test_a_connection_may_be_used_again_and_again(impatient: RunningServer) -> None:
+    with httpx.Client() as session:
+        for _ in range(5):
+            assert session.get(f"{impatient.url}/live").status_code == 200
+            time.sleep(0.2)
+
+
+def test_a_body_that_does_not_go_on_is_408(impatient: RunningServer) -> None:
+    """A peer that went away while it sent its body held its connection for ever."""
+    with socket.create_connection(("127.0.0.1", impatient.port)) as plain:
+        plain.settimeout(10)
+        head = (
+            b"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+        )
+        plain.sendall(head + b'{"input": ')
+        answer = plain.recv(4_096)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"error"' in answer
 
 
 async def test_a_dead_peer_is_found(impatient: RunningServer) -> None:

@@ -189,6 +189,23 @@ def test_what_cannot_be_done_is_said_in_openais_shape(
     assert server.engine.stats().frames_stepped == stepped
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "told"),
+    [
+        ("application/json", b"nonsense", 400, "the body is no JSON"),
+        ("application/x-www-form-urlencoded", b'{"input": "Hello."}', 422, "Content-Type: application/json"),
+        ("application/json", b"", 422, "send one"),
+        ("application/json", b'{"input": "Hello.", "instructions": "Whisper."}', 422, "CSM follows none"),
+    ],
+)
+def test_a_mistake_of_beginners_is_told_with_what_to_do(
+    server: RunningServer, kind: str, body: bytes, status: int, told: str
+) -> None:
+    answer = httpx.post(f"{server.url}/v1/audio/speech", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == status
+    assert told in answer.json()["error"]["message"]
+
+
 def test_openais_client_raises_its_own_errors(client: openai.OpenAI) -> None:
     with pytest.raises(openai.UnprocessableEntityError, match="at most 4096"):
         client.audio.speech.create(model="tts-1", voice="alloy", input="a" * 4_097)

@@ -95,7 +95,7 @@ async def test_an_interruption_stops_it_and_keeps_what_was_heard(server: Running
         await one.say(1, 1, "One two three four.", sampling=TWENTY)
         await one.send("speak", conversation=1, number=2, text=LONG_TEXT, sampling=LONG)
         await one.until("binary", number=2, kind=1)
-        await one.send("interrupt", conversation=1, heard_s=1.68)
+        await one.send("interrupt", conversation=1, heard_s=1.6)
         ended = await one.until("ended", number=2)
         assert ended["reason"] == "cancelled"
         context = await one.until("context")

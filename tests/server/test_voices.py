@@ -22,6 +22,7 @@ from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.errors import AudioError
 from csm_plugin.server.uploads import decode_upload
+from csm_plugin.server.voice_shelf import VoiceShelf
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from tests.server.decoding import pitch_of
 from tests.server.running import RunningServer, running
@@ -191,6 +192,44 @@ def test_a_link_out_of_the_folder_is_no_voice(server: RunningServer, folder: Pat
         for ending in ("wav", "txt"):
             (folder / f"link.{ending}").unlink()
     assert (tmp_path / "secret.wav").exists()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_link_is_no_voice_of_the_engine_either(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """The engine reads the folder of `CSM_VOICES` too, and follows links."""
+    (tmp_path / f"secret.{suffix}").write_bytes(file_of(suffix.upper()))
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    (folder / f"link.{suffix}").symlink_to(tmp_path / f"secret.{suffix}")
+    (folder / "link.txt").write_text("A secret.")
+    monkeypatch.setenv("CSM_VOICES", str(folder))
+    with running(tiny_checkpoint) as server:
+        assert server.engine.voices == ["link"]
+        assert names(server) == []
+        assert server.speak(voice="link").status_code == 422
+
+
+def test_a_voice_that_is_put_there_by_hand_is_found_and_can_be_removed(server: RunningServer, folder: Path) -> None:
+    (folder / "hand.txt").write_text("By hand.")
+    (folder / "hand.flac").write_bytes(file_of("FLAC"))
+    assert names(server) == ["hand"]
+    assert server.speak(voice="hand", response_format="pcm").status_code == 200
+    assert httpx.delete(f"{server.url}/v1/voices/hand").status_code == 204
+    assert list(folder.iterdir()) == []
+
+
+def test_finding_a_voice_among_many_reads_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request read the folder several times over, on the event loop."""
+    for number in range(100):
+        (tmp_path / f"voice{number}.wav").write_bytes(file_of("WAV"))
+        (tmp_path / f"voice{number}.txt").write_text("Hello.")
+    shelf = VoiceShelf(tmp_path)
+    assert isinstance(shelf.find("voice7", list), VoicePrompt)
+    monkeypatch.setattr(Path, "iterdir", lambda folder: pytest.fail("the folder was read"))
+    assert len(shelf.names) == 100
+    assert isinstance(shelf.find("voice7", list), VoicePrompt)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import contextlib
@@ -16,7 +15,6 @@ from csm_plugin.errors import AudioError
 from csm_plugin.server.dropin.exchange import Fields, read_form
 from csm_plugin.server.dropin.orders import Text, Wire, base64_of, wav_file
 from csm_plugin.server.service import Service
-from csm_plugin.server.uploads import decode_upload
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 
 SPEAKER = 0
@@ -46,7 +44,7 @@ class Turn(Wire):
 async def answer(service: Service, fields: Fields) -> AsyncGenerator[bytes | Fields, None]:
     """Answer a message on `/ws`: the reply's sound as it is made, then that it is complete."""
     turn = read_form(Turn, fields)
-    pcm = await asyncio.to_thread(decode_upload, turn.sound, MAX_AUDIO_S)
+    pcm = await service.decode(turn.sound, MAX_AUDIO_S)
     talk = service.open(None, SPEAKER)
     with talk, service.speaking():
         async with service.keeper.watching():

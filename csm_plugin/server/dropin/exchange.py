@@ -15,11 +15,11 @@ from pydantic import BaseModel, ValidationError
 
 from csm_plugin.client.messages import ServerMessage
 from csm_plugin.errors import CSMError
-from csm_plugin.server.connections import abort, take_large
-from csm_plugin.server.errors import Refusal, Unavailable, code_of, error_response, name_of, retry_after_of
+from csm_plugin.server.connections import take_large
+from csm_plugin.server.errors import Refusal, code_of, name_of, retry_after_of
+from csm_plugin.server.peer import AWAY, FAILED, NORMAL, VIOLATION, Peer
 from csm_plugin.server.service import Service
 
-NORMAL, AWAY, VIOLATION, FAILED = 1000, 1001, 1008, 1011
 MAX_WAITING = 64
 """Messages that may wait for their turn."""
 
@@ -46,6 +46,7 @@ class Exchange:
 
     def __init__(self, service: Service, socket: WebSocket, answer: Answer, most_bytes: int | None = None) -> None:
         self._service = service
+        self._peer = Peer(service, socket, service.settings.stall_s)
         self._socket = socket
         self._answer = answer
         self._most_bytes = service.settings.max_message_bytes if most_bytes is None else most_bytes
@@ -58,55 +59,36 @@ class Exchange:
 
     async def go_away(self) -> None:
         """Close the socket, because the server ends."""
-        await self._close(AWAY, "the server ends")
+        await self._peer.close(AWAY, "the server ends")
 
     async def run(self) -> None:
         """Serve the socket until it closes."""
-        service, socket = self._service, self._socket
-        if len(service.listeners) >= (most := service.settings.max_connections):
-            refusal = Unavailable(f"{most} sockets are open, which is the most", "too_many_sockets", 5.0)
-            await socket.send_denial_response(error_response(refusal))
+        take_large(self._socket.scope, self._most_bytes)
+        if not await self._peer.accept():
             return
-        take_large(socket.scope, self._most_bytes)
-        await socket.accept()
-        service.listeners.add(self)
-        service.metrics.sockets.inc()
         answering = asyncio.create_task(self._answer_all(), name="csm-exchange")
         reading = asyncio.create_task(self._read(), name="csm-exchange-reader")
         try:
-            await asyncio.wait((answering, reading), return_when=asyncio.FIRST_COMPLETED)
+            with self._peer.counted(self):
+                await asyncio.wait((answering, reading), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            service.listeners.discard(self)
-            service.metrics.sockets.dec()
             answering.cancel()
             reading.cancel()
             for ended in await asyncio.gather(answering, reading, return_exceptions=True):
                 if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect | OSError):
                     logger.error("a socket's exchange failed ({})", type(ended).__name__)
-                    await self._close(FAILED, "the server failed")
+                    await self._peer.close(FAILED, "the server failed")
 
     async def _read(self) -> None:
         """Take messages until the client leaves, says nothing for too long, or sends too many."""
-        settings = self._service.settings
-        patience_s, told = settings.start_s, "no message came in time"
-        while True:
-            try:
-                async with asyncio.timeout(patience_s):
-                    received = await self._socket.receive()
-            except TimeoutError:
-                if self._busy or self._waiting:
-                    continue
-                await self._close(VIOLATION if told else NORMAL, told or "nothing was said for a long time")
-                return
-            if received["type"] == "websocket.disconnect":
-                return
-            patience_s, told = settings.idle_s, ""
-            message = received.get("text")
-            self._waiting.append("" if message is None else message)
-            if len(self._waiting) > MAX_WAITING or sum(map(len, self._waiting)) > self._most_bytes:
-                await self._close(VIOLATION, f"at most {MAX_WAITING} messages of {self._most_bytes:,} bytes may wait")
-                return
-            self._arrived.set()
+        async with contextlib.aclosing(self._peer.messages(lambda: self._busy or bool(self._waiting))) as messages:
+            async for message in messages:
+                self._waiting.append(message if isinstance(message, str) else "")
+                if len(self._waiting) > MAX_WAITING or sum(map(len, self._waiting)) > self._most_bytes:
+                    told = f"at most {MAX_WAITING} messages of {self._most_bytes:,} bytes may wait"
+                    await self._peer.close(VIOLATION, told)
+                    return
+                self._arrived.set()
 
     async def _answer_all(self) -> None:
         while True:
@@ -122,26 +104,13 @@ class Exchange:
                 self._service.keeper.note(error)
                 await self._send(told_of(error))
             except Finished:
-                await self._close(NORMAL, "")
+                await self._peer.close(NORMAL, "")
                 return
             finally:
                 self._busy = False
 
     async def _send(self, part: bytes | Fields) -> None:
-        """Send something; a socket that takes nothing for too long is cut off."""
-        try:
-            async with asyncio.timeout(self._service.settings.stall_s):
-                if isinstance(part, bytes):
-                    await self._socket.send_bytes(part)
-                else:
-                    await self._socket.send_text(json.dumps(part))
-        except TimeoutError:
-            abort(self._socket.scope)
-            raise WebSocketDisconnect(VIOLATION) from None
-
-    async def _close(self, code: int, reason: str) -> None:
-        with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):
-            await self._socket.close(code, reason)
+        await self._peer.send(part if isinstance(part, bytes) else json.dumps(part))
 
 
 def told_of(error: CSMError) -> Fields:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
@@ -13,14 +12,14 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from csm_plugin.errors import CSMError
-from csm_plugin.server.dropin.exchange import Fields, told_of
+from csm_plugin.server.dropin.exchange import told_of
 from csm_plugin.server.dropin.orders import Order, Pcm, Text, Wire, base64_of, joined, speak_order, wav_file
-from csm_plugin.server.encoders import MEDIA_TYPES, Encoder, SoundFormat, encoder
+from csm_plugin.server.encoders import MEDIA_TYPES, SoundFormat, encoded, encoder
 from csm_plugin.server.errors import Refusal
 from csm_plugin.server.service import Service
 from csm_plugin.server.sound_response import SoundResponse
-from csm_plugin.server.speech import ERRORS, Name
-from csm_plugin.server.stretch import MAX_SPEED, MIN_SPEED, Stretch
+from csm_plugin.server.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, Name, event
+from csm_plugin.server.stretch import MAX_SPEED, MIN_SPEED, stretched
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import normalize
 
@@ -28,16 +27,8 @@ DEFAULT, SPEAKERS = "default", ("speaker_0", "speaker_1")
 """Voices that Morgan has by itself: whatever speaks if none is named, and CSM's speakers."""
 
 SPEAKER_NAME = re.compile(r"(?:speaker_)?([0-9]{1,2})")
-SOUND: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()
-        }
-    }
-}
-EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "object", "required": ["data"]}}}}
-}
+SOUND: dict[int | str, dict[str, Any]] = {200: {"content": SOUND_CONTENT}}
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": EVENT_CONTENT}}
 
 
 class MorganOrder(Wire):
@@ -127,16 +118,9 @@ class MorganSpeech:
         self._chunk_samples = own.chunk_size
         self.form: SoundFormat = order.output_format or own.output_format
 
-    async def encoded(self) -> AsyncGenerator[bytes, None]:
+    def encoded(self) -> AsyncGenerator[bytes, None]:
         """Give the sound in its format, as it is made."""
-        sound: Encoder = encoder(self.form)
-        with contextlib.closing(sound):
-            async with contextlib.aclosing(self._spoken()) as pieces:
-                async for pcm in pieces:
-                    if data := sound.encode(pcm):
-                        yield data
-            if data := sound.finish():
-                yield data
+        return encoded(self._spoken(), self.form)
 
     async def answer(self) -> AsyncGenerator[bytes, None]:
         """Give the answer of `/api/generate`, in one piece."""
@@ -155,16 +139,17 @@ class MorganSpeech:
         try:
             async with contextlib.aclosing(self._parts()) as parts:
                 async for data in parts:
-                    yield _event({"audio_data": base64_of(data), "chunk_size": len(data)})
+                    yield event({"audio_data": base64_of(data), "chunk_size": len(data)})
                     begun = True
         except CSMError as error:
             if not begun:
                 raise
-            yield _event(told_of(error))
+            yield event(told_of(error))
             return
-        yield _event({"done": True})
+        yield event({"done": True})
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
+        """Give what the events hold."""
         if self.form != "wav":
             async with contextlib.aclosing(self.encoded()) as parts:
                 async for data in parts:
@@ -174,16 +159,10 @@ class MorganSpeech:
             async for pcm in _rechunked(pieces, self._chunk_samples):
                 yield wav_file(pcm)
 
-    async def _spoken(self) -> AsyncGenerator[Pcm, None]:
+    def _spoken(self) -> AsyncGenerator[Pcm, None]:
         """Speak it at its speed: float32 [samples]."""
         voice, speaker = self._who()
-        stretch = Stretch(self._speed)
-        async with contextlib.aclosing(
-            speak_order(self._service, Order(self._text, Sampling(), speaker, voice))
-        ) as pieces:
-            async for pcm in pieces:
-                yield stretch.push(pcm)
-        yield stretch.finish()
+        return stretched(speak_order(self._service, Order(self._text, Sampling(), speaker, voice)), self._speed)
 
     def _who(self) -> tuple[str | None, int]:
         """Return the voice and the speaker that are meant by a name; a voice of that name comes first."""
@@ -198,8 +177,7 @@ class MorganSpeech:
     def _file(self, pcm: Pcm) -> bytes:
         if self.form == "wav":
             return wav_file(pcm)
-        sound: Encoder = encoder(self.form)
-        with contextlib.closing(sound):
+        with contextlib.closing(encoder(self.form)) as sound:
             return sound.encode(pcm) + sound.finish()
 
 
@@ -214,7 +192,3 @@ async def _rechunked(pieces: AsyncIterator[Pcm], samples: int | None) -> AsyncGe
             rest = rest[size:]
     if len(rest):
         yield rest
-
-
-def _event(content: Fields) -> bytes:
-    return f"data: {json.dumps(content)}\n\n".encode()

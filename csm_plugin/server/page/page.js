@@ -77,7 +77,8 @@ class Speech {
 
 const follow = {
   hello: ({ model, device, dtype, voices }) => {
-    $("about").textContent = `${model}, ${dtype} on ${device}`;
+    $("about").textContent = `${dtype} on ${device}`;
+    $("model").textContent = model;
     offer(voices);
   },
   opened: () => {
