@@ -33,7 +33,9 @@ class Plan:
     end_rate: float = 1e-4
     warmup_steps: int = 150
     decay_share: float = 0.3  # of the steps, at the end
-    depth_share: float = 0.2  # of the frames, besides those that end an utterance
+    depth_share: float = 0.5  # of the frames, besides those that end an utterance
+    depth: float = 3.0
+    last_depth: float = 0.3  # weight of the last codebook beside the first of them
     noise: float = 0.05  # of the input codes
     phonemes: float = 0.5
     attention: float = 0.3
@@ -74,6 +76,8 @@ class LanguageTrainer:
             torch.optim.AdamW(others, plan.rate, betas=(0.9, 0.95), weight_decay=0.02),
         )
         self.average = Average(self.model, skip=_DROPPED)
+        weights = torch.linspace(1.0, plan.last_depth, config.num_codebooks - 1, device=device)
+        self._depth_weights = weights / weights.mean()
 
     def take_step(self) -> dict[str, float]:
         """The step that comes next; returns the losses by name, and how many positions were seen so far."""
@@ -87,7 +91,7 @@ class LanguageTrainer:
         parts = self._losses(batch, generator)
         loss = (
             parts["backbone"]
-            + parts["depth"]
+            + self.plan.depth * parts["depth"]
             + self.plan.phonemes * parts["phonemes"]
             + self.plan.attention * parts["attention"]
             + self.plan.voice * parts["voice"]
@@ -143,9 +147,11 @@ class LanguageTrainer:
         chosen = ends | sampled
         labels = target[chosen]
         inputs = nn.functional.pad(labels[:, :-1], (1, 0))  # position 0 holds the backbone's state instead
-        return self.model.depth_decoder(
-            input_ids=inputs, backbone_last_hidden_state=hidden[chosen].float(), labels=labels, use_cache=False
-        ).loss
+        logits = self.model.depth_decoder(
+            input_ids=inputs, backbone_last_hidden_state=hidden[chosen].float(), use_cache=False
+        ).logits  # [n, K - 1, V]
+        losses = nn.functional.cross_entropy(logits.float().transpose(1, 2), labels[:, 1:], reduction="none")
+        return (losses.mean(dim=0) * self._depth_weights).mean()
 
     def save(self, path: Path) -> None:
         """Write the whole state, atomically."""

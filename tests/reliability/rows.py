@@ -37,6 +37,9 @@ ROWS = (
         (
             "tests/reliability/test_crowds.py::test_of_two_hundred_arrivals_twenty_four_are_admitted",
             "tests/engine/test_load.py::test_exactly_rows_and_queue_are_admitted",
+            "tests/server/test_admission.py::test_without_room_no_body_is_read",
+            "tests/server/test_admission.py::test_half_sent_requests_take_no_room",
+            "tests/server/test_admission.py::test_room_is_given_back_however_a_request_ends",
         ),
     ),
     Row(
@@ -87,6 +90,7 @@ ROWS = (
             "tests/server/test_limits.py::test_a_body_of_unknown_length_is_cut_off_at_the_limit",
             "tests/server/test_stream.py::test_a_message_that_is_too_long_closes_the_socket_with_1009",
             "tests/server/test_limits.py::test_a_megabyte_of_headers_is_431",
+            "tests/server/test_stream_bounds.py",
         ),
     ),
     Row(
@@ -147,6 +151,7 @@ ROWS = (
             "tests/reliability/test_intruders.py::test_names_that_lead_out_of_the_folder_open_nothing",
             "tests/server/test_voices.py::test_a_name_that_is_none_is_refused",
             "tests/server/test_voices.py::test_a_link_out_of_the_folder_is_no_voice",
+            "tests/server/test_voices.py::test_a_link_is_no_voice_of_the_engine_either",
         ),
     ),
     Row(
@@ -169,6 +174,9 @@ ROWS = (
         (
             "tests/server/test_gate.py::test_a_foreign_page_opens_no_socket",
             "tests/server/test_limits.py::test_a_socket_that_says_nothing_is_closed_in_time",
+            "tests/server/test_limits.py::test_a_connection_that_sends_half_a_head_is_closed_in_time",
+            "tests/server/test_limits.py::test_a_connection_that_sends_half_a_second_head_is_closed_in_time",
+            "tests/server/test_limits.py::test_a_body_that_does_not_go_on_is_408",
             "tests/server/test_limits.py::test_a_dead_peer_is_found",
             "tests/server/test_limits.py::test_an_idle_socket_is_closed_and_a_speaking_one_is_not",
         ),
