@@ -10,14 +10,16 @@ import pytest
 
 from csm_plugin.server import talk
 from csm_plugin.server.teller import Teller
+from csm_plugin.settings import FRAME_SAMPLES
 from tests.server.running import RunningServer, running
-from tests.server.socket_client import CODES, HEADER, SOUND, client
+from tests.server.socket_client import CODES, HEADER, SOUND, Heard, client
 
 LONG = {"seed": 5, "max_seconds": 60, "trim_silence": False}
 SHORT = {"seed": 5, "max_seconds": 0.32, "trim_silence": False}
 LONG_TEXT = "This is a long text that goes on for as long as the test needs it to, and then some more. " * 4
 
 
+WINDOW = 5
 NARROW = 2_048
 """Bytes that a conversation may have on its way up."""
 
@@ -30,15 +32,17 @@ def narrow(tiny_checkpoint: Path) -> Iterator[RunningServer]:
 
 async def test_a_client_that_owes_too_much_can_still_make_room(server: RunningServer) -> None:
     async with client(server.ws) as one:
-        await one.send("open", conversation=1, window=5)
+        await one.send("open", conversation=1, window=WINDOW)
         await one.send("speak", conversation=1, number=1, text=LONG_TEXT, sampling=LONG)
         for number in range(2, 142):
             await one.send("speak", conversation=1, number=number, text="More.", sampling=SHORT)
         await one.until("failed", number=141)
-        for _ in range(2):
-            await one.until("binary", number=1)
-        await one.send("taken", conversation=1, number=1, frames=10_000)
-        await one.until("binary", number=1)
+        heard = one.heard.setdefault((1, 1), Heard())
+        while (sent := len(heard.pcm)) < 2 * FRAME_SAMPLES * WINDOW:
+            await one.receive()
+        await one.send("taken", conversation=1, number=1, frames=sent // (2 * FRAME_SAMPLES))
+        while len(heard.pcm) == sent:
+            await one.receive()
         await one.send("interrupt", conversation=1)
         assert (await one.until("ended", number=1))["reason"] == "cancelled"
         await one.until("done", number=128)
