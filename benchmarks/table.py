@@ -15,12 +15,14 @@ PLACE = re.compile(r"(<!-- measured -->\n).*?(\n<!-- /measured -->)", re.DOTALL)
 
 def table() -> str:
     """Return the table in Markdown."""
-    rate, first, size = (_results(name) for name in ("frame_rate", "first_chunk", "full_size"))
+    rate, first, size, words, load = map(_results, ("frame_rate", "first_chunk", "full_size", "word_times", "load"))
     case = rate["figures"]["3 layers of 128, without the codec"]
     whole = rate["figures"]["3 layers of 128, with the codec"]
     waits = first["figures"]["ms to the first chunk"]
     ratio = next(value for name, value in first["figures"].items() if "over empty" in name)
     rtf = size["figures"]["RTF"]
+    off = words["figures"]["ms off (starts and ends)"]["the checkpoint's own"]
+    streams = load["figures"]["streams held in real time, of those tried"]
     rows = [
         (
             "frames a second, small model (3 layers, 12 codebooks)",
@@ -42,6 +44,14 @@ def table() -> str:
         (
             "its memory over weights and caches; a further conversation",
             f"{size['figures']['resident / (weights + caches)']} ×; {size['figures']['mib a conversation']:.0f} MiB",
+        ),
+        (
+            "`csm-tiny` behind `csm serve`: streams at once in real time, first sound (p50) then",
+            f"{streams}; {load['figures']['ms to the first sound, by streams'][str(streams)]['p50']:.0f} ms",
+        ),
+        (
+            "times of its words against its synthesiser's: median, 90th percentile",
+            f"{off['median']:.0f} ms; {off['p90']:.0f} ms",
         ),
     ]
     lines = ["| | |", "| --- | --- |", *(f"| {what} | {figure} |" for what, figure in rows)]

@@ -19,7 +19,6 @@ from huggingface_hub.errors import (
 from loguru import logger
 
 from csm_plugin.errors import CheckpointAccessError, CheckpointFormatError, CheckpointNotFound
-from csm_plugin.model import stand_in
 
 DIGESTS = "SHA256SUMS"
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -51,8 +50,6 @@ def find_checkpoint(model: str | Path) -> Path:
         return folder
     if folder.is_file():
         raise CheckpointNotFound(f"{folder} is a file; pass the folder that holds config.json and model.safetensors")
-    if model == stand_in.NAME:
-        return stand_in.stand_in()
     if not isinstance(model, str) or not HUB_ID.fullmatch(model) or model.startswith((".", "~")):
         bundled = ", ".join(bundled_models()) or "none"
         raise CheckpointNotFound(

@@ -123,9 +123,7 @@ class Talk:
             raise AudioError(f"at most {most:,} bytes of sound and codes may be on their way up; all were dropped")
         if self._service.uploaded_bytes + len(packet.payload) > MAX_TURNS_UP * most:
             self._drop_uploads()
-            raise EngineBusyError(
-                "too much sound is on its way up here; this conversation's was dropped", 1.0
-            )
+            raise EngineBusyError("too much sound is on its way up here; this conversation's was dropped", 1.0)
         self._service.uploaded_bytes += len(packet.payload)
         self._uploads.setdefault(packet.number, bytearray()).extend(packet.payload)
 

@@ -37,6 +37,7 @@ def run(folder: Path, bundled: Path = BUNDLED) -> Path:
     files.write_bytes(beside / DIGESTS, "".join(f"{d}  {name}\n" for name, d in digests(beside).items()).encode())
     size = sum(path.stat().st_size for path in beside.rglob("*") if path.is_file())
     if size > _MOST_BYTES:
+        shutil.rmtree(beside)
         raise TrainingError(f"{source} has {size / 1e6:.1f} MB; the package takes {_MOST_BYTES / 1e6:.0f} MB")
     shutil.rmtree(place, ignore_errors=True)
     beside.rename(place)
@@ -51,6 +52,6 @@ def figures(rows: list[dict[str, Any]]) -> str:
         rows: of the evaluation's table.
     """
     lines = ["", "## Measured", "", "By `csm eval`; what each row means is in the documentation.", ""]
-    lines += ["| | measured | goal |", "|---|---|---|"]
-    lines += [f"| {row['name']} | {row['figure']} | {row['goal']} |" for row in rows]
+    lines += ["| | measured | goal | in detail |", "|---|---|---|---|"]
+    lines += [f"| {row['name']} | {row['figure']} | {row['goal']} | {row['more']} |" for row in rows]
     return "\n".join(lines) + "\n"

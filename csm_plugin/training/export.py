@@ -29,18 +29,18 @@ from csm_plugin.training.voices import VOICES
 STAGE = "export"
 FOLDER = "csm-tiny"
 _AVERAGE = "average."
-_TEMPERATURE = 0.6
-_TOP_K = 50
+_TEMPERATURE = 0.2
+_TOP_K = 10
 _LONGEST_FRAMES = 250
 PROMPTS = (
-    "I would like to try the blue one, please, if you still have it.",
-    "Please leave the box by the front door, and I will pick it up later.",
-    "Good morning, everybody, let us start with the news of the day.",
-    "My sister and I are going to the market after breakfast.",
-    "It was a long way home, but the weather was lovely all day.",
-    "The bridge is closed this week, so we have to take the other road.",
-    "Do you remember the name of the hotel where we stayed last summer?",
-    "Thank you for calling, I will find your number in a moment.",
+    "I would like to try the blue one, if you still have it.",
+    "Please leave the box by the front door for me.",
+    "Good morning, everybody, this is the news of the day.",
+    "My sister and I are going to the market today.",
+    "It was a long way home, but the weather was lovely.",
+    "The bridge is closed, so we have to take the other road.",
+    "Do you remember the name of that small hotel?",
+    "Thank you for calling, I will find your number.",
 )
 _CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -131,7 +131,8 @@ def save_voices(place: Path) -> None:
     """Write a prompt for each voice: its recording as 16-bit FLAC and its text."""
     place.mkdir()
     for voice, text in zip(VOICES, PROMPTS, strict=True):
-        soundfile.write(place / f"{voice.name}.flac", speak(text, voice).samples, SAMPLE_RATE, subtype="PCM_16")
+        recording = speak(text, voice).samples
+        soundfile.write(place / f"{voice.name}.flac", recording, SAMPLE_RATE, subtype="PCM_16", compression_level=1.0)
         files.write_bytes(place / f"{voice.name}.txt", text.encode())
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import httpx
 import pytest
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
-from loguru import logger
 
 from csm_plugin.errors import CheckpointAccessError, CheckpointFormatError, CheckpointNotFound
 from csm_plugin.model import checkpoint
@@ -116,18 +114,3 @@ def test_without_a_network_it_says_so(error: Exception, monkeypatch: pytest.Monk
     refuse(monkeypatch, error)
     with pytest.raises(CheckpointAccessError, match="cannot be reached"):
         find_checkpoint("sesame/csm-1b")
-
-
-def test_until_csm_tiny_is_bundled_random_weights_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "BUNDLED", tmp_path / "nothing bundled")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    log = io.StringIO()
-    sink = logger.add(log, level="WARNING")
-    folder = find_checkpoint("csm-tiny")
-    logger.remove(sink)
-    assert "speak noise" in log.getvalue()
-    assert (folder / "model.safetensors").is_file() and folder.is_relative_to(tmp_path)
-    made = (folder / "model.safetensors").stat().st_mtime_ns
-    assert find_checkpoint("csm-tiny") == folder
-    assert (folder / "model.safetensors").stat().st_mtime_ns == made
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]

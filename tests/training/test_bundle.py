@@ -8,7 +8,14 @@ from csm_plugin.model.checkpoint import DIGESTS, digests
 from csm_plugin.training import bundle
 from csm_plugin.training.errors import MissingInput, TrainingError
 
-ROW = {"part": "words", "name": "word error, default voice", "figure": "7.1%", "goal": "≤ 8%", "passed": True}
+ROW = {
+    "part": "words",
+    "name": "word error, default voice",
+    "figure": "7.1%",
+    "goal": "≤ 8%",
+    "passed": True,
+    "more": "100 sentences",
+}
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def folder(tmp_path):
 def test_the_card_gets_the_figures_and_the_digests_are_pinned(folder, tmp_path):
     place = bundle.run(folder, tmp_path / "checkpoints")
 
-    assert "| word error, default voice | 7.1% | ≤ 8% |" in (place / "README.md").read_text()
+    assert "| word error, default voice | 7.1% | ≤ 8% | 100 sentences |" in (place / "README.md").read_text()
     assert (place / "voices" / "clara.txt").read_text() == "Hello."
     pinned = dict(reversed(line.split("  ")) for line in (place / DIGESTS).read_text().splitlines())
     assert pinned == digests(place) and len(pinned) == 3
