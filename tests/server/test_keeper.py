@@ -72,15 +72,19 @@ def streams(server: RunningServer, count: int) -> tuple[list[threading.Thread], 
     return threads, told
 
 
-def test_a_crash_ends_every_stream_and_the_engine_is_loaded_again(server: RunningServer) -> None:
+def test_a_crash_ends_every_stream_and_the_engine_is_loaded_again(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert status(server, "/ready") == 200
     crashed: list[float] = []
-    first = server.engine
+    first, load, seen = server.engine, server.service.keeper._load, threading.Event()
+    monkeypatch.setattr(server.service.keeper, "_load", lambda: (seen.wait(30), load())[1])
     break_rounds(first, lambda: (crashed.append(time.monotonic()), crash()))
     threads, told = streams(server, 4)
     wait_until(lambda: crashed)
     wait_until(lambda: status(server, "/ready") == 503)
     assert status(server, "/live") == 200
+    seen.set()
     for thread in threads:
         thread.join(30)
     wait_until(lambda: server.service.keeper.is_ready)
