@@ -29,7 +29,7 @@ CHECKPOINT = Path(os.environ.get("CSM_MODEL") or BUNDLED / "csm-tiny")
 @pytest.fixture
 def speaking_engine() -> Iterator[Engine]:
     if not CHECKPOINT.is_dir():
-        pytest.skip(f"there is no checkpoint in {CHECKPOINT}: csm-tiny is not bundled yet, or name one by CSM_MODEL")
+        pytest.skip(f"there is no checkpoint in {CHECKPOINT}: install csm-plugin again, or name one by CSM_MODEL")
     with Engine.load(CHECKPOINT) as engine:
         yield engine
 
