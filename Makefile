@@ -53,7 +53,7 @@ reliability: $(INSTALLED) debian
 	$(BIN)/python -m tests.reliability
 
 tiny: $(INSTALLED) debian
-	for stage in corpus codebooks decoder encoder gate lm export listen; do \
+	for stage in corpus codebooks ear decoder encoder gate lm export listen; do \
 		$(BIN)/python -m csm_plugin.training $$stage --folder build/tiny --minutes 100000; \
 	done
 

@@ -8,7 +8,7 @@ from loguru import logger
 
 from csm_plugin.errors import CSMError
 
-STAGES = ("corpus", "codebooks", "decoder", "encoder", "gate", "lm", "export", "listen", "bundle", "keep")
+STAGES = ("corpus", "codebooks", "ear", "decoder", "encoder", "gate", "lm", "export", "listen", "bundle", "keep")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,10 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long to work; every stage can be resumed")
     parser.add_argument("--hours", type=float, default=None, help="corpus: hours to make (30); lm: hours to use (all)")
     parser.add_argument(
-        "--steps", type=int, default=None, help="decoder, encoder, lm: steps the schedule is planned for"
+        "--steps", type=int, default=None, help="ear, decoder, encoder, lm: steps the schedule is planned for"
     )
-    parser.add_argument("--batch", type=int, default=None, help="decoder, encoder, lm: crops or examples a step")
-    parser.add_argument("--device", default="auto", help="decoder, encoder, lm: cpu, cuda or auto")
+    parser.add_argument("--batch", type=int, default=None, help="ear, decoder, encoder, lm: crops or examples a step")
+    parser.add_argument("--device", default="auto", help="ear, decoder, encoder, lm: cpu, cuda or auto")
     chosen = parser.parse_args(arguments)
     try:
         _run(chosen)
@@ -44,6 +44,10 @@ def _run(chosen: argparse.Namespace) -> None:
         from csm_plugin.training import codebooks
 
         codebooks.run(chosen.folder)
+    elif chosen.stage == "ear":
+        from csm_plugin.training import ear
+
+        ear.run(chosen.folder, chosen.minutes, chosen.steps, chosen.device, chosen.batch)
     elif chosen.stage == "decoder":
         from csm_plugin.training import decoder
 

@@ -8,15 +8,27 @@ import numpy as np
 from torch import Tensor
 
 from csm_plugin.training.codes import Coded
+from csm_plugin.training.phonemes import phonemes_at
 from csm_plugin.training.sizes import FRAME_SAMPLES
+from csm_plugin.training.synthesis import SAMPLE_RATE
+
+PHONEME_SAMPLES = 120  # between two phonemes of a crop
 
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """A batch: float32 [B, samples], int64 [B, frames, codebooks], float32 [B] usual pitch of the voice in Hz."""
+    """A batch.
+
+    Args:
+        audio: float32 [B, samples].
+        codes: int64 [B, frames, codebooks].
+        phonemes: int64 [B, samples / PHONEME_SAMPLES].
+        usual_hz: float32 [B], usual pitch of the voice.
+    """
 
     audio: np.ndarray
     codes: np.ndarray
+    phonemes: np.ndarray
     usual_hz: np.ndarray
 
 
@@ -43,23 +55,28 @@ class CropSampler:
         voices = rng.choice(self._voices, size)
         pieces = [self._crop(int(voice), rng) for voice in voices]
         return Crops(
-            audio=np.stack([audio for audio, _ in pieces]),
-            codes=np.stack([codes for _, codes in pieces]),
+            audio=np.stack([audio for audio, _, _ in pieces]),
+            codes=np.stack([codes for _, codes, _ in pieces]),
+            phonemes=np.stack([phonemes for _, _, phonemes in pieces]),
             usual_hz=self._usual_hz[voices].astype(np.float32),
         )
 
-    def _crop(self, voice: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _crop(self, voice: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         sentence = self._pick(voice, rng)
         longest = max(0, len(sentence.codes) - self._frames)
         first = int(rng.integers(longest + 1)) if rng.random() < 0.5 else 0
         audio, codes = [_whole_frames(sentence)[first * FRAME_SAMPLES :]], [sentence.codes[first:]]
+        phonemes = [_phonemes(sentence)[first * FRAME_SAMPLES // PHONEME_SAMPLES :]]
         while sum(map(len, codes)) < self._frames:
             sentence = self._pick(voice, rng)
             audio.append(_whole_frames(sentence))
             codes.append(sentence.codes)
+            phonemes.append(_phonemes(sentence))
+        samples = self._frames * FRAME_SAMPLES
         return (
-            np.concatenate(audio)[: self._frames * FRAME_SAMPLES],
+            np.concatenate(audio)[:samples],
             np.concatenate(codes)[: self._frames].astype(np.int64),
+            np.concatenate(phonemes)[: samples // PHONEME_SAMPLES],
         )
 
     def _pick(self, voice: int, rng: np.random.Generator) -> Coded:
@@ -70,3 +87,9 @@ class CropSampler:
 def _whole_frames(sentence: Coded) -> np.ndarray:
     audio = sentence.shard.audio(sentence.said)
     return np.pad(audio, (0, len(sentence.codes) * FRAME_SAMPLES - len(audio)))
+
+
+def _phonemes(sentence: Coded) -> np.ndarray:
+    positions = len(sentence.codes) * FRAME_SAMPLES // PHONEME_SAMPLES
+    times_s = (np.arange(positions) + 0.5) * PHONEME_SAMPLES / SAMPLE_RATE
+    return phonemes_at(times_s, sentence.said.phoneme_ends_s, sentence.said.phonemes)

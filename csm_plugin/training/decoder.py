@@ -1,7 +1,8 @@
 """The decoder stage: from codes to speech.
 
 The decoder grows: first its slow layers, up to 1,200 values a second, then those up to 6,000, then all of it. What is
-cheap to compute learns the most, and the expensive last layers find good inputs when they begin.
+cheap to compute learns the most, and the expensive last layers find good inputs when they begin. Once it gives sound,
+it is judged by its spectra, and by an ear that hears phonemes.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +19,7 @@ from csm_plugin.training.codebooks import Coder, load_coder
 from csm_plugin.training.codec import decoder_modules, place_codebooks
 from csm_plugin.training.crops import Crops, CropSampler
 from csm_plugin.training.devices import autocast, choose
+from csm_plugin.training.ear import Ear, load_ear
 from csm_plugin.training.initialise import unit_variance
 from csm_plugin.training.loop import geometric, train
 from csm_plugin.training.readouts import SAMPLES_BETWEEN, SECOND, THIRD, Readouts
@@ -41,6 +43,8 @@ class Plan:
     matrix_rate: float = 0.012  # of Muon, falling alike
     end_rate: float = 3e-5
     distance: float = 0.3  # of the whole sound, against readouts of about one
+    heard: float = 4.0
+    mistaken: float = 1.2
     settling: int = 200  # steps in which new layers don't move those before them
     shards: int = 24  # a fixed number, so that a resumed run sees the same crops
     seed: int = 0
@@ -66,13 +70,14 @@ class Plan:
 class DecoderTrainer:
     """Mimi's decoder and what is needed to train it; `step` is how many steps were taken."""
 
-    def __init__(self, plan: Plan, device: torch.device, sampler: CropSampler, coder: Coder) -> None:
+    def __init__(self, plan: Plan, device: torch.device, sampler: CropSampler, coder: Coder, ear: Ear) -> None:
         """
         Args:
             plan: how to train.
             device: where.
             sampler: of the crops.
             coder: with the codebooks.
+            ear: a trained one.
         """
         torch.manual_seed(plan.seed)
         self.plan, self.device, self.sampler, self.step = plan, device, sampler, 0
@@ -83,6 +88,7 @@ class DecoderTrainer:
         self.codec = codec.to(device)
         self.readouts = Readouts(codec).to(device)
         self.distance = SpectralDistance().to(device)
+        self.ear = ear.to(device)
         self.trained = decoder_modules(codec)
         matrices, others = muon.split(self.trained.named_parameters(), lambda name: "upsample" not in name)
         others += self.readouts.parameters()
@@ -115,7 +121,10 @@ class DecoderTrainer:
         loss = torch.stack([self.plan.distance * parts[name] if name == "low" else parts[name] for name in parts]).sum()
         if made is not None:
             distance, found = self.distance(made, audio, self.step)
-            loss, parts = loss + self.plan.distance * distance, parts | found
+            heard = self.ear.distance(made, audio)
+            loss = loss + self.plan.distance * distance
+            loss = loss + self.plan.heard * heard["heard"] + self.plan.mistaken * heard["mistaken"]
+            parts = parts | found | heard
         loss.backward()
         parts["gradient"] = nn.utils.clip_grad_norm_(self.trained.parameters(), 5.0)
         for optimiser in self.optimisers:
@@ -195,7 +204,7 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
         batch: crops a step; a GPU takes many more than the plan has.
 
     Raises:
-        MissingInput: there is no corpus, or there are no codebooks.
+        MissingInput: there is no corpus, or there are no codebooks, or there is no ear.
         CorruptFile: the state is damaged or of other sizes.
         TrainingError: the state was trained with other codebooks.
     """
@@ -205,7 +214,7 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
     shards = min(plan.shards, len(corpus.shard_numbers(folder)))
     place = codes.prepare(folder, coder, shards)
     sampler = CropSampler(codes.coded(folder, place, shards), coder.usual_hz, plan.frames)
-    trainer = DecoderTrainer(plan, choose(device), sampler, coder)
+    trainer = DecoderTrainer(plan, choose(device), sampler, coder, load_ear(folder))
     if (folder / STATE).exists():
         trainer.load(folder / STATE)
     train(trainer, STAGE, plan.steps, folder, minutes)

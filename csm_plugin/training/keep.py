@@ -4,12 +4,13 @@ from pathlib import Path
 
 from loguru import logger
 
-from csm_plugin.training import checkpoint, codebooks, decoder, encoder, files, language_model
+from csm_plugin.training import checkpoint, codebooks, decoder, ear, encoder, files, language_model
 
 FOLDER = "keep"
 # of two sets of weights the averaged one is kept: it is what is used
 _STATES = (
     (codebooks.STATE, codebooks.STAGE, ()),
+    (ear.STATE, ear.STAGE, ()),
     (decoder.STATE, decoder.STAGE, ("trained",)),
     (encoder.STATE, encoder.STAGE, ("trained",)),
     (language_model.STATE, language_model.STAGE, ("model",)),

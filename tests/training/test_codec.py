@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from csm_plugin.training import codebooks, codes, corpus, decoder, encoder
+from csm_plugin.training import codebooks, codes, corpus, decoder, ear, encoder
 from csm_plugin.training.codec import load_codec
 from csm_plugin.training.decoder import DecoderTrainer
+from csm_plugin.training.ear import Ear
 from csm_plugin.training.encoder import EncoderTrainer
 from csm_plugin.training.errors import CorruptFile, MissingInput, TrainingError
 from csm_plugin.training.readouts import SECOND, THIRD
@@ -14,9 +15,10 @@ from csm_plugin.training.sizes import CODEBOOKS, FRAME_SAMPLES
 from tests.training.conftest import FRAMES
 from tests.training.sizes import use_small_sizes
 
-DecoderPlan, EncoderPlan = decoder.Plan, encoder.Plan
+DecoderPlan, EncoderPlan, EarPlan = decoder.Plan, encoder.Plan, ear.Plan
 DECODER = DecoderPlan(steps=20, slow_share=0.25, middle_share=0.5, settling=2, batch=2, frames=FRAMES, shards=1)
 ENCODER = EncoderPlan(steps=20, batch=2, frames=FRAMES, shards=1)
+EAR = EarPlan(steps=20, batch=2, frames=FRAMES, shards=1)
 CPU = torch.device("cpu")
 
 
@@ -25,6 +27,8 @@ def small_codec(monkeypatch):
     use_small_sizes(monkeypatch)
     monkeypatch.setattr(decoder, "Plan", lambda: DECODER)
     monkeypatch.setattr(encoder, "Plan", lambda: ENCODER)
+    monkeypatch.setattr(ear, "Plan", lambda: EAR)
+    monkeypatch.setattr(ear, "choose", lambda _: CPU)
     monkeypatch.setattr(decoder, "choose", lambda _: CPU)  # as many threads as the other tests have
     monkeypatch.setattr(encoder, "choose", lambda _: CPU)
 
@@ -33,7 +37,7 @@ def small_codec(monkeypatch):
 def make(request, crops, coder):
     """Makes trainers."""
     if request.param == "decoder":
-        return lambda: DecoderTrainer(DECODER, CPU, crops, coder)
+        return lambda: DecoderTrainer(DECODER, CPU, crops, coder, Ear())
     return lambda: EncoderTrainer(ENCODER, CPU, crops, coder)
 
 
@@ -47,7 +51,7 @@ def folder(corpus_folder, coder, tmp_path):
 
 @pytest.mark.parametrize("step", [0, 5, 12], ids=["slow", "middle", "whole"])
 def test_the_decoder_learns_a_toy_batch(step, crops, coder):
-    trainer = DecoderTrainer(DECODER, CPU, crops, coder)
+    trainer = DecoderTrainer(DECODER, CPU, crops, coder, Ear())
     trainer.plan = DecoderPlan(steps=2000, slow_share=0.25, middle_share=0.5, settling=0)
     trainer.step = {0: 100, 5: 600, 12: 1100}[step]
     batch = crops.batch(2, (0, 0))
@@ -68,7 +72,7 @@ def test_the_encoder_learns_a_toy_batch(crops, coder):
 
 
 def test_a_fresh_decoder_has_the_level_of_its_target(crops, coder):
-    trainer = DecoderTrainer(DECODER, CPU, crops, coder)
+    trainer = DecoderTrainer(DECODER, CPU, crops, coder, Ear())
     batch = crops.batch(2, (0, 0))
 
     with torch.no_grad():
@@ -120,7 +124,7 @@ def test_without_a_decoder_there_is_no_codec(folder):
 
 
 def test_the_stages_train_save_draw_and_go_on_to_a_codec(folder, coder):
-    for stage in (decoder, encoder):
+    for stage in (ear, decoder, encoder):
         stage.run(folder, minutes=1.0, steps=3, device="cpu")
         stage.run(folder, minutes=1.0, steps=4, device="cpu")
         assert (folder / f"{stage.STAGE}.png").exists()

@@ -7,6 +7,7 @@ import torch
 from csm_plugin.training import corpus
 from csm_plugin.training.__main__ import main
 from csm_plugin.training.analysis import analyse
+from csm_plugin.training.crops import PHONEME_SAMPLES
 from csm_plugin.training.errors import CorruptFile, MissingInput
 from csm_plugin.training.sizes import CODEBOOKS, FRAME_SAMPLES
 from tests.training.conftest import FRAMES
@@ -37,6 +38,8 @@ def test_crops_hold_the_codes_of_their_audio(crops, coder):
     for audio, found, hz in zip(batch.audio, batch.codes, batch.usual_hz, strict=True):
         again = coder.codes(*coder.vectors_of(analyse(torch.from_numpy(audio), float(hz))))
         assert (again[1:-1, 2] == torch.from_numpy(found)[1:-1, 2]).float().mean() > 0.6  # but for joints and edges
+    loud = np.abs(batch.audio).reshape(6, -1, PHONEME_SAMPLES).max(axis=2) > 0.05
+    assert batch.phonemes.shape == loud.shape and (batch.phonemes[loud] != 0).mean() > 0.95
     assert np.array_equal(batch.audio, crops.batch(6, (0, 0)).audio)
 
 
@@ -45,7 +48,7 @@ def test_without_a_corpus_a_stage_says_which_stage_to_run(tmp_path):
         list(corpus.shards(tmp_path))
 
 
-@pytest.mark.parametrize("stage", ["codebooks", "decoder", "encoder", "gate", "lm", "export", "listen", "keep"])
+@pytest.mark.parametrize("stage", ["codebooks", "ear", "decoder", "encoder", "gate", "lm", "export", "listen", "keep"])
 def test_every_stage_without_its_input_ends_with_status_1(stage, tmp_path):
     assert main([stage, "--folder", str(tmp_path), "--minutes", "0.01"]) == 1
 
