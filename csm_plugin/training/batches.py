@@ -18,8 +18,9 @@ from csm_plugin.training.voices import VOICES
 
 IGNORED = -100
 SPEAKERS = 10
+_ID_AT = 2  # in a segment: `<begin>`, `[`, the id
 _ALONE = 0.25  # share of examples without context
-_TWO_SPEAKERS = 0.45  # share of the others in which another voice speaks, too
+_TWO_SPEAKERS = 0.6  # share of the others in which another voice speaks, too
 _LONGEST = 480  # positions
 _CONVERSATION = (600, 1_900)  # positions: the shortest and the longest
 _SHORT_A_CONVERSATION = 7  # short examples whose place in a batch a conversation takes
@@ -40,6 +41,8 @@ class Batch:
         phonemes: int64 [B, S, 2] of the frame that follows, or `IGNORED`.
         attend: int64, the position of the character that the following frame speaks, or `NOWHERE`.
         voice: int64, the voice to speak in, where the example tells it, or `IGNORED`.
+        name: int64, the position of the segment's speaker id, or `NOWHERE` before it.
+        speaker: int64, the segment's speaker id, or `NOWHERE` in padding.
     """
 
     text: np.ndarray
@@ -49,6 +52,8 @@ class Batch:
     phonemes: np.ndarray
     attend: np.ndarray
     voice: np.ndarray
+    name: np.ndarray
+    speaker: np.ndarray
 
     @property
     def positions(self) -> int:
@@ -135,6 +140,8 @@ class _Example:
         self.phonemes: list[np.ndarray] = []
         self.attend: list[np.ndarray] = []
         self.voice: list[np.ndarray] = []
+        self.name: list[np.ndarray] = []
+        self.speaker: list[np.ndarray] = []
 
     @staticmethod
     def cost(segment: Segment) -> int:
@@ -164,11 +171,15 @@ class _Example:
         )
         voice = np.full(characters + frames + 1, IGNORED, np.int64)
         if known:
-            voice[1 : characters + _UNKNOWN_FRAMES] = segment.voice
+            voice[_ID_AT : characters + _UNKNOWN_FRAMES] = segment.voice
+        name = np.full(characters + frames + 1, start + _ID_AT, np.int64)
+        name[:_ID_AT] = NOWHERE
         self.target.append(target)
         self.phonemes.append(phonemes)
         self.attend.append(attend)
         self.voice.append(voice)
+        self.name.append(name)
+        self.speaker.append(np.full(len(name), speaker, np.int64))
 
 
 def collate(examples: Sequence[_Example]) -> Batch:
@@ -183,6 +194,8 @@ def collate(examples: Sequence[_Example]) -> Batch:
         phonemes=np.full((*shape, 2), IGNORED, np.int64),
         attend=np.full(shape, NOWHERE, np.int64),
         voice=np.full(shape, IGNORED, np.int64),
+        name=np.full(shape, NOWHERE, np.int64),
+        speaker=np.full(shape, NOWHERE, np.int64),
     )
     for row, example in enumerate(examples):
         end = example.length()
@@ -193,6 +206,8 @@ def collate(examples: Sequence[_Example]) -> Batch:
         batch.phonemes[row, :end] = np.concatenate(example.phonemes)
         batch.attend[row, :end] = np.concatenate(example.attend)
         batch.voice[row, :end] = np.concatenate(example.voice)
+        batch.name[row, :end] = np.concatenate(example.name)
+        batch.speaker[row, :end] = np.concatenate(example.speaker)
     return batch
 
 

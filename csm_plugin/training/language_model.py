@@ -12,7 +12,7 @@ from csm_plugin.training.average import Average
 from csm_plugin.training.batches import IGNORED, VOICE_CLASSES, Batch, BatchSampler
 from csm_plugin.training.codebooks import load_coder
 from csm_plugin.training.devices import autocast, choose
-from csm_plugin.training.guidance import attention_loss
+from csm_plugin.training.guidance import attention_loss, speaker_loss
 from csm_plugin.training.loop import train
 from csm_plugin.training.phonemes import PHONEME_TIMES_S, PHONEMES
 from csm_plugin.training.sizes import CODES, language_config
@@ -40,6 +40,7 @@ class Plan:
     phonemes: float = 0.5
     attention: float = 0.3
     voice: float = 0.5
+    speaker: float = 0.2
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
@@ -95,6 +96,7 @@ class LanguageTrainer:
             + self.plan.phonemes * parts["phonemes"]
             + self.plan.attention * parts["attention"]
             + self.plan.voice * parts["voice"]
+            + self.plan.speaker * parts["speaker"]
         )
         loss.backward()
         parts["gradient"] = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -106,7 +108,7 @@ class LanguageTrainer:
         return {"loss": loss.item(), **{name: value.item() for name, value in parts.items()}}
 
     def _losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        text, is_frame, target, phonemes, attend, voice, frames = (
+        text, is_frame, target, phonemes, attend, voice, name, speaker, frames = (
             torch.from_numpy(array).to(self.device)
             for array in (
                 batch.text,
@@ -115,6 +117,8 @@ class LanguageTrainer:
                 batch.phonemes,
                 batch.attend,
                 batch.voice,
+                batch.name,
+                batch.speaker,
                 batch.codes,
             )
         )
@@ -137,6 +141,7 @@ class LanguageTrainer:
             "depth": depth,
             "phonemes": nn.functional.cross_entropy(heard.view(-1, len(PHONEMES)), wanted.flatten()),
             "attention": attention_loss(seen.attentions, attend),
+            "speaker": speaker_loss(seen.attentions, name, speaker, is_frame, voice != IGNORED),
             "voice": nn.functional.cross_entropy(spoken, voice[voice != IGNORED]),
         }
 

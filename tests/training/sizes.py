@@ -17,7 +17,7 @@ def small_codec() -> MimiConfig:
 
 def small_language() -> CsmConfig:
     config = sizes.language_config()
-    small = {"hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 1, "num_key_value_heads": 1}
+    small = {"hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2, "num_key_value_heads": 2}
     config.update({**small, "num_hidden_layers": 4})
     config.depth_decoder_config.update({**small, "num_hidden_layers": 1, "backbone_hidden_size": 64})
     config.codec_config = small_codec()

@@ -10,7 +10,9 @@ from csm_plugin.training import checkpoint, codes, corpus, decoder, encoder, exp
 from csm_plugin.training import language_model as stage
 from csm_plugin.training.batches import IGNORED, BatchSampler, collate
 from csm_plugin.training.codes import NOWHERE, Segment
+from csm_plugin.training.ear import Ear
 from csm_plugin.training.errors import MissingInput, TrainingError
+from csm_plugin.training.guidance import speaker_loss
 from csm_plugin.training.language_model import LanguageTrainer, Plan
 from tests.training.sizes import use_small_sizes
 
@@ -52,7 +54,7 @@ def test_an_example_is_text_then_frames_then_a_frame_of_zeros(sampler):
     example = min(examples, key=lambda item: item.length())  # one without context
     batch = collate([example])
     characters = int((~batch.is_frame[0]).sum())
-    voice = int(batch.voice[0][1])
+    voice = int(batch.voice[0][2])
 
     assert batch.text[0, :characters].tolist() == tokens.encode("good morning to you.", voice)
     assert (batch.codes[0, -1] == 0).all() and (batch.target[0, -1] == IGNORED).all()
@@ -74,7 +76,37 @@ def test_the_first_frames_of_a_voice_that_nothing_tells_are_not_learnt(sampler):
     for batch in with_context:
         first_frame = int(batch.is_frame[0].argmax())
         assert (batch.target[0, first_frame - 1 : first_frame + 11] == IGNORED).all()
-        assert batch.voice[0, 1] == IGNORED
+        assert batch.voice[0, 2] == IGNORED
+
+
+def test_every_position_knows_its_speaker(sampler):
+    batch = collate([sampler.conversation(np.random.default_rng(seed)) for seed in range(3)])
+    row, position = (batch.name != NOWHERE).nonzero()
+    spelled = batch.text[row, batch.name[row, position]]
+
+    assert np.array_equal(spelled, tokens.NUMBER["0"] + batch.speaker[row, position])
+    assert (batch.name[row, position] <= position).all()
+    begins = (batch.text == tokens.NUMBER[tokens.BEGIN]).sum()
+    assert (batch.name == NOWHERE).sum() == 2 * begins + (batch.speaker == NOWHERE).sum()
+
+
+def test_looking_at_ones_own_earlier_frames_costs_nothing():
+    # two segments of speaker 4 around one of speaker 7: `begin [ id`, a frame
+    name = torch.tensor([[-1, -1, 2, 2, -1, -1, 6, 6, -1, -1, 10, 10]])
+    speaker = torch.tensor([[4] * 4 + [7] * 4 + [4] * 4])
+    is_frame = torch.tensor([[False, False, False, True] * 3])
+    asked = torch.zeros(1, 12, dtype=torch.bool)
+    asked[0, 10:] = True
+    right = torch.zeros(1, 2, 12, 12)
+    right[0, :, range(12), name[0].clamp(min=0)] = 1.0
+    own, other = right.clone(), right.clone()
+    own[0, 1, 10:], other[0, 1, 10:] = torch.eye(12)[3], torch.eye(12)[7]
+
+    def loss(third: torch.Tensor) -> float:
+        return float(speaker_loss([right, right, third, third], name, speaker, is_frame, asked))
+
+    assert loss(own) == pytest.approx(0.0, abs=1e-3)
+    assert loss(other) > 5.0
 
 
 def test_training_brings_the_loss_down_on_a_toy_batch(sampler):
@@ -114,7 +146,7 @@ def test_a_run_goes_on_from_a_kept_state(sampler, tmp_path):
 @pytest.fixture(scope="module")
 def stages(corpus_folder, coder, crops):
     """A folder with a codec and a language model that have hardly been trained."""
-    decoder.DecoderTrainer(decoder.Plan(), CPU, crops, coder).save(corpus_folder / decoder.STATE)
+    decoder.DecoderTrainer(decoder.Plan(), CPU, crops, coder, Ear()).save(corpus_folder / decoder.STATE)
     encoder.EncoderTrainer(encoder.Plan(), CPU, crops, coder).save(corpus_folder / encoder.STATE)
     LanguageTrainer(PLAN, CPU, segments(), codes.fingerprint(coder)).save(corpus_folder / stage.STATE)
     yield corpus_folder
