@@ -40,7 +40,7 @@ class Plan:
     phonemes: float = 0.5
     attention: float = 0.3
     voice: float = 0.5
-    speaker: float = 0.2
+    speaker: float = 1.0
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
