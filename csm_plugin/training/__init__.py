@@ -3,8 +3,9 @@
 The stages, each resumable (`python -m csm_plugin.training <stage> --folder build/tiny --minutes N`):
 
     corpus     text on disk and templates -> flite -> shards of 24 kHz audio with phoneme and word times
-    codebooks  shards -> what a frame is in numbers, and 8 codebooks of 512 for it
-    decoder    codes -> speech, 12.5 frames a second
+    codebooks  shards -> what a frame is in numbers, and 10 codebooks of 512 for it
+    ear        shards -> a small network that hears phonemes
+    decoder    codes -> speech, 12.5 frames a second, judged by spectra and by that ear
     encoder    speech -> codes
     gate       the codec judged: word error, pitch and voice of its reconstructions
     lm         text and codes -> backbone and depth decoder
@@ -12,6 +13,6 @@ The stages, each resumable (`python -m csm_plugin.training <stage> --folder buil
     listen     that folder judged, as `csm eval` does
     keep       the states of the stages, small enough for version control
 
-Decoder, encoder and language model need the codebooks only, so they can be trained side by side. The same stages,
-given other shards, adapt the model to other voices.
+Encoder and language model need the codebooks only, the decoder the ear too; all can be trained side by side. The same
+stages, given other shards, adapt the model to other voices.
 """
