@@ -3,10 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from csm_plugin.training import codes, corpus
+from csm_plugin.training.codebooks import Coder
 from csm_plugin.training.codes import Coded
 from csm_plugin.training.phonemes import phonemes_at
 from csm_plugin.training.sizes import FRAME_SAMPLES
@@ -56,7 +59,7 @@ class CropSampler:
         pieces = [self._crop(int(voice), rng) for voice in voices]
         return Crops(
             audio=np.stack([audio for audio, _, _ in pieces]),
-            codes=np.stack([codes for _, codes, _ in pieces]),
+            codes=np.stack([coded for _, coded, _ in pieces]),
             phonemes=np.stack([phonemes for _, _, phonemes in pieces]),
             usual_hz=self._usual_hz[voices].astype(np.float32),
         )
@@ -65,23 +68,40 @@ class CropSampler:
         sentence = self._pick(voice, rng)
         longest = max(0, len(sentence.codes) - self._frames)
         first = int(rng.integers(longest + 1)) if rng.random() < 0.5 else 0
-        audio, codes = [_whole_frames(sentence)[first * FRAME_SAMPLES :]], [sentence.codes[first:]]
+        audio, coded = [_whole_frames(sentence)[first * FRAME_SAMPLES :]], [sentence.codes[first:]]
         phonemes = [_phonemes(sentence)[first * FRAME_SAMPLES // PHONEME_SAMPLES :]]
-        while sum(map(len, codes)) < self._frames:
+        while sum(map(len, coded)) < self._frames:
             sentence = self._pick(voice, rng)
             audio.append(_whole_frames(sentence))
-            codes.append(sentence.codes)
+            coded.append(sentence.codes)
             phonemes.append(_phonemes(sentence))
         samples = self._frames * FRAME_SAMPLES
         return (
             np.concatenate(audio)[:samples],
-            np.concatenate(codes)[: self._frames].astype(np.int64),
+            np.concatenate(coded)[: self._frames].astype(np.int64),
             np.concatenate(phonemes)[: samples // PHONEME_SAMPLES],
         )
 
     def _pick(self, voice: int, rng: np.random.Generator) -> Coded:
         sentences = self._by_voice[voice]
         return sentences[int(rng.integers(len(sentences)))]
+
+
+def crops_of(folder: Path, coder: Coder, shards: int, frames: int) -> CropSampler:
+    """Crops of the first shards, which are coded if they are not yet.
+
+    Args:
+        folder: of the stages.
+        coder: with the codebooks.
+        shards: how many at most.
+        frames: length of a crop, 80 ms each.
+
+    Raises:
+        MissingInput: there is no corpus.
+    """
+    present = min(shards, len(corpus.shard_numbers(folder)))
+    place = codes.prepare(folder, coder, present)
+    return CropSampler(codes.coded(folder, place, present), coder.usual_hz, frames)
 
 
 def _whole_frames(sentence: Coded) -> np.ndarray:

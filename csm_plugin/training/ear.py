@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from csm_plugin.training import checkpoint, codes, corpus, muon
+from csm_plugin.training import checkpoint, muon
 from csm_plugin.training.codebooks import load_coder
-from csm_plugin.training.crops import PHONEME_SAMPLES, Crops, CropSampler
+from csm_plugin.training.crops import PHONEME_SAMPLES, Crops, CropSampler, crops_of
 from csm_plugin.training.devices import choose
 from csm_plugin.training.loop import train
 from csm_plugin.training.phonemes import PHONEMES
@@ -179,9 +179,7 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
     plan = Plan()
     plan = replace(plan, steps=steps or plan.steps, batch=batch or plan.batch)
     coder = load_coder(folder)
-    shards = min(plan.shards, len(corpus.shard_numbers(folder)))
-    place = codes.prepare(folder, coder, shards)
-    sampler = CropSampler(codes.coded(folder, place, shards), coder.usual_hz, plan.frames)
+    sampler = crops_of(folder, coder, plan.shards, plan.frames)
     trainer = EarTrainer(plan, choose(device), sampler)
     if (folder / STATE).exists():
         trainer.load(folder / STATE)

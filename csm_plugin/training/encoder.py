@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from transformers import MimiModel
 
-from csm_plugin.training import checkpoint, codes, corpus, muon
+from csm_plugin.training import checkpoint, codes, muon
 from csm_plugin.training.analysis import TONE, analyse
 from csm_plugin.training.average import Average
 from csm_plugin.training.codebooks import Coder, load_coder
 from csm_plugin.training.codec import encoder_modules, place_codebooks
-from csm_plugin.training.crops import Crops, CropSampler
+from csm_plugin.training.crops import Crops, CropSampler, crops_of
 from csm_plugin.training.devices import autocast, choose
 from csm_plugin.training.initialise import unit_variance
 from csm_plugin.training.loop import geometric, train
@@ -156,9 +156,7 @@ def run(folder: Path, minutes: float, steps: int | None = None, device: str = "a
     plan = Plan()
     plan = replace(plan, steps=steps or plan.steps, batch=batch or plan.batch)
     coder = load_coder(folder)
-    shards = min(plan.shards, len(corpus.shard_numbers(folder)))
-    place = codes.prepare(folder, coder, shards)
-    sampler = CropSampler(codes.coded(folder, place, shards), coder.usual_hz, plan.frames)
+    sampler = crops_of(folder, coder, plan.shards, plan.frames)
     trainer = EncoderTrainer(plan, choose(device), sampler, coder)
     if (folder / STATE).exists():
         trainer.load(folder / STATE)
