@@ -10,6 +10,8 @@ from csm_plugin.training.synthesis import speak
 from csm_plugin.training.voices import VOICES
 from tests.scripted_engine import Script
 
+_CLEAREST = next(voice for voice in VOICES if voice.name == "clara")
+
 
 def spoken_script(text: str, *, pause_after: int = 0, pause_s: float = 0.0) -> Script:
     """Let flite speak a text.
@@ -22,7 +24,7 @@ def spoken_script(text: str, *, pause_after: int = 0, pause_s: float = 0.0) -> S
     Raises:
         SynthesisError: flite is not installed.
     """
-    recording = speak(text, VOICES[0])
+    recording = speak(text, _CLEAREST)
     cut_s = recording.words[pause_after - 1].end_s if pause_s else 0.0
     cut = round(cut_s * SAMPLE_RATE_HZ)
     pause = np.zeros(round(pause_s * SAMPLE_RATE_HZ), np.float32)

@@ -14,6 +14,7 @@ from csm_plugin.settings import SAMPLE_RATE_HZ
 
 _RECOGNISER_RATE_HZ = 16_000
 _SILENCE_S = 0.3  # the recogniser wants some before and after
+_SILENT = 0.003  # of full scale, -50 dB: nothing louder is silence, in which the recogniser hears words
 _SAME = {  # two ways of writing one word
     "okay": "ok",
     "mister": "mr",
@@ -24,6 +25,10 @@ _SAME = {  # two ways of writing one word
     "grey": "gray",
     "theatre": "theater",
     "goodbye": "good bye",
+    "today": "to day",
+    "tonight": "to night",
+    "tomorrow": "to morrow",
+    "nobody": "no body",
 }
 
 
@@ -44,7 +49,12 @@ def _recogniser() -> Any:
         def close(self) -> None:
             """Leave it to the end of the process: the library crashes when it frees what has no speaker model."""
 
-    options = {"identify_speakers": "false", "return_audio_data": "false"}  # a quarter faster
+    options = {
+        "identify_speakers": "false",  # a quarter faster without
+        "return_audio_data": "false",
+        "vad_threshold": "0",  # its detector of speech cuts words off, and remembers what it heard last
+        "vad_max_segment_duration": "30",
+    }
     return Lasting(str(get_model_path("tiny-en")), ModelArch.TINY, options=options)
 
 
@@ -64,6 +74,8 @@ def hear(audio: np.ndarray) -> str:
     Raises:
         EvaluationError: the recogniser is not installed.
     """
+    if not (np.abs(audio) > _SILENT).any():
+        return ""
     rest = np.zeros(int(_SILENCE_S * SAMPLE_RATE_HZ), np.float32)
     padded = np.concatenate([rest, audio.astype(np.float32), rest])
     samples = resample(padded, SAMPLE_RATE_HZ, _RECOGNISER_RATE_HZ).tolist()

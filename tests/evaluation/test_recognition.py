@@ -13,6 +13,8 @@ from csm_plugin.evaluation import recognition
 from csm_plugin.evaluation.recognition import errors, hear, plain, word_error
 from tests.evaluation.conftest import Say
 
+NOISE = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
+
 
 def test_numbers_are_compared_as_words() -> None:
     assert (
@@ -35,8 +37,16 @@ def test_nothing_is_heard_in_silence_or_in_no_sound_at_all() -> None:
     assert hear(np.zeros(24_000, np.float32)) == hear(np.zeros(0, np.float32)) == ""
 
 
+def test_what_is_heard_does_not_depend_on_what_was_heard_before(say: Say) -> None:
+    sounds = [say("Again.", "robert"), say("We had soup and bread for lunch today.", "leo"), NOISE, say("Again.", "mia")]
+    first = [hear(sound) for sound in sounds]
+
+    for order in ([3, 1, 0, 2], [0, 2, 1, 3], [1, 1, 3, 0]):
+        assert [hear(sounds[index]) for index in order] == [first[index] for index in order]
+
+
 def test_a_process_that_has_used_the_recogniser_ends_in_order() -> None:
-    program = "import numpy; from csm_plugin.evaluation.recognition import hear; hear(numpy.zeros(24_000))"
+    program = "import numpy; from csm_plugin.evaluation.recognition import hear; hear(numpy.ones(24_000))"
 
     assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
 
@@ -46,4 +56,4 @@ def test_without_the_recogniser_the_error_says_what_to_install(monkeypatch: pyte
     monkeypatch.setattr(recognition, "_recogniser", recognition._recogniser.__wrapped__)
 
     with pytest.raises(CSMError, match=r'pip install "csm-plugin\[eval\]"'):
-        hear(np.zeros(2_400, np.float32))
+        hear(NOISE)
