@@ -83,7 +83,7 @@ const follow = {
   },
   opened: () => {
     again.disabled = voice.disabled = speak.disabled = false;
-    tell("Ready");
+    if (!speech) tell("Ready");
   },
   voices: ({ voices }) => offer(voices),
   began: ({ piece, text: words }) => speech.begin(piece, words),
