@@ -13,8 +13,8 @@ from csm_plugin.training.codes import NOWHERE
 
 GUIDED_LAYERS = (1, 2, 3)  # one head, the first, in each
 _REACH = 1  # characters to either side that count as right
-_NAMED_LAYER, _SPEAKER_LAYERS = 1, (2, 3)  # the second head of each
-_SPEAKER_HEAD = 1
+NAMED_LAYER, SPEAKER_LAYERS = 1, (2, 3)  # the second head of each
+SPEAKER_HEAD = 1
 
 
 def attention_loss(weights: Sequence[Tensor], attend: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def speaker_loss(weights: Sequence[Tensor], name: Tensor, speaker: Tensor, is_fr
         Mean negative logarithm of the weight on the id, and of that on the frames of earlier segments with it.
     """
     row, position = (name != NOWHERE).nonzero(as_tuple=True)
-    on_name = weights[_NAMED_LAYER][row, _SPEAKER_HEAD, position, name[row, position]].float()
+    on_name = weights[NAMED_LAYER][row, SPEAKER_HEAD, position, name[row, position]].float()
     total = -(on_name + 1e-4).log().mean()
     row, position = (asked & (name != NOWHERE)).nonzero(as_tuple=True)
     places = torch.arange(speaker.shape[1], device=speaker.device)
@@ -60,7 +60,7 @@ def speaker_loss(weights: Sequence[Tensor], name: Tensor, speaker: Tensor, is_fr
     if not told.any():
         return total
     row, position, same = row[told], position[told], same[told]  # [N], [N], [N, S]
-    for layer in _SPEAKER_LAYERS:
-        on_frames = (weights[layer][row, _SPEAKER_HEAD, position].float() * same).sum(dim=1)
+    for layer in SPEAKER_LAYERS:
+        on_frames = (weights[layer][row, SPEAKER_HEAD, position].float() * same).sum(dim=1)
         total = total - (on_frames + 1e-4).log().mean()
     return total

@@ -3,11 +3,12 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import CsmForConditionalGeneration
 
-from csm_plugin.training import checkpoint, codes, corpus, muon
+from csm_plugin.training import checkpoint, codes, corpus, muon, speaker_heads
 from csm_plugin.training.average import Average
 from csm_plugin.training.batches import IGNORED, VOICE_CLASSES, Batch, BatchSampler
 from csm_plugin.training.codebooks import load_coder
@@ -20,6 +21,7 @@ from csm_plugin.training.sizes import CODES, language_config
 STAGE = "lm"
 STATE = "lm.safetensors"
 _DROPPED = "codec_model."
+_LESSONS = 12  # batches that the speaker heads start from
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Plan:
     attention: float = 0.3
     voice: float = 0.5
     speaker: float = 1.0
+    comparing_from: int = 1_000  # the step at which the speaker heads start to compare; their names are found by then
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
@@ -82,8 +85,22 @@ class LanguageTrainer:
 
     def take_step(self) -> dict[str, float]:
         """The step that comes next; returns the losses by name, and how many positions were seen so far."""
+        if self.step == self.plan.comparing_from:
+            self.compare_speakers()
         found = self.train_step(self.sampler.batch(self.step, self.plan.seed))
         return {**found, "positions": self.positions}
+
+    def compare_speakers(self) -> None:
+        """Start the speaker heads, from what the model sees in the batches that come next."""
+        lessons = []
+        for ahead in range(_LESSONS):
+            batch = self.sampler.batch(self.step + ahead, self.plan.seed)
+            text, is_frame, name, speaker, voice, frames = self._tensors(
+                batch.text, batch.is_frame, batch.name, batch.speaker, batch.voice, batch.codes
+            )
+            embedded = self._embedded(text, frames, is_frame)
+            lessons.append(speaker_heads.Lesson(embedded, name, speaker, is_frame, voice))
+        speaker_heads.start(self.model.backbone_model, lessons)
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One step on a batch; returns the losses by name."""
@@ -108,24 +125,18 @@ class LanguageTrainer:
         return {"loss": loss.item(), **{name: value.item() for name, value in parts.items()}}
 
     def _losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        text, is_frame, target, phonemes, attend, voice, name, speaker, frames = (
-            torch.from_numpy(array).to(self.device)
-            for array in (
-                batch.text,
-                batch.is_frame,
-                batch.target,
-                batch.phonemes,
-                batch.attend,
-                batch.voice,
-                batch.name,
-                batch.speaker,
-                batch.codes,
-            )
+        text, is_frame, target, phonemes, attend, voice, name, speaker, frames = self._tensors(
+            batch.text,
+            batch.is_frame,
+            batch.target,
+            batch.phonemes,
+            batch.attend,
+            batch.voice,
+            batch.name,
+            batch.speaker,
+            batch.codes,
         )
-        noisy = _noisy(frames, self.plan.noise, generator)
-        embedded = torch.where(
-            is_frame[..., None], self.model.backbone_model.embed_tokens(noisy), self.model.embed_text_tokens(text)
-        )  # [B, S, D]
+        embedded = self._embedded(text, _noisy(frames, self.plan.noise, generator), is_frame)
         with autocast(self.device):
             seen = self.model.backbone_model(inputs_embeds=embedded, use_cache=False, output_attentions=True)
             hidden = seen.last_hidden_state
@@ -144,6 +155,14 @@ class LanguageTrainer:
             "speaker": speaker_loss(seen.attentions, name, speaker, is_frame, voice != IGNORED),
             "voice": nn.functional.cross_entropy(spoken, voice[voice != IGNORED]),
         }
+
+    def _tensors(self, *arrays: np.ndarray) -> list[Tensor]:
+        return [torch.from_numpy(array).to(self.device) for array in arrays]
+
+    def _embedded(self, text: Tensor, frames: Tensor, is_frame: Tensor) -> Tensor:
+        """Inputs of the backbone [B, S, D]: text tokens [B, S], or frames [B, S, K] where there are some."""
+        of_frames = self.model.backbone_model.embed_tokens(frames)
+        return torch.where(is_frame[..., None], of_frames, self.model.embed_text_tokens(text))
 
     def _depth_loss(self, hidden: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
         """Cross-entropy of codebooks 1 and up on a sample of frames: hidden [N, D], target [N, K]."""
