@@ -43,7 +43,7 @@ class Plan:
     attention: float = 0.3
     voice: float = 0.5
     speaker: float = 1.0
-    comparing_from: int = 1_000  # the step at which the speaker heads start to compare; their names are found by then
+    comparing_from: int = 300  # the step at which the speaker heads start to compare: their names are found by then
     seed: int = 0
 
     def rate_at(self, step: int) -> float:

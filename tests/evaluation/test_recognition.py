@@ -38,7 +38,8 @@ def test_nothing_is_heard_in_silence_or_in_no_sound_at_all() -> None:
 
 
 def test_what_is_heard_does_not_depend_on_what_was_heard_before(say: Say) -> None:
-    sounds = [say("Again.", "robert"), say("We had soup and bread for lunch today.", "leo"), NOISE, say("Again.", "mia")]
+    spoken = [say("Again.", "robert"), say("We had soup and bread for lunch today.", "leo"), say("Again.", "mia")]
+    sounds = [*spoken, NOISE]
     first = [hear(sound) for sound in sounds]
 
     for order in ([3, 1, 0, 2], [0, 2, 1, 3], [1, 1, 3, 0]):
