@@ -15,7 +15,7 @@ from csm_plugin.settings import FRAME_SAMPLES, Sampling
 from csm_plugin.text import normalize
 
 GREEDY_SENTENCES = 10
-SAMPLED_SENTENCES = 50
+SAMPLED_SENTENCES = 100
 _BATCH = 10
 
 _GREEDY = Sampling(temperature=0, trim_silence=False)

@@ -103,7 +103,7 @@ def _words(readings: Sequence[Reading]) -> list[Row]:
         f"{error:.1%}",
         f"≤ {_MOST_DEFAULT_ERROR:.0%}",
         error <= _MOST_DEFAULT_ERROR,
-        f"{len(default)} sentences, last word heard in {share(bool(item.last_word_heard) for item in default):.0%}",
+        f"{len(default)} readings, last word heard in {share(bool(item.last_word_heard) for item in default):.0%}",
     )
     errors = {name: word_error(items) for name, items in by_voice(readings, Condition.PROMPT).items()}
     name, goal = "word error, every voice prompt", f"≤ {_MOST_VOICE_ERROR:.0%}"
