@@ -33,14 +33,14 @@ _TEMPERATURE = 0.2
 _TOP_K = 10
 _LONGEST_FRAMES = 250
 PROMPTS = (
-    "I would like to try the blue one, if you still have it.",
-    "Please leave the box by the front door for me.",
-    "Good morning, everybody, this is the news of the day.",
-    "My sister and I are going to the market today.",
-    "It was a long way home, but the weather was lovely.",
-    "The bridge is closed, so we have to take the other road.",
-    "Do you remember the name of that small hotel?",
-    "Thank you for calling, I will find your number.",
+    "I would like to try the blue one, if I may.",
+    "Please leave the box by the front door.",
+    "Good morning, this is the news of the day.",
+    "My sister and I are going to the market.",
+    "It was a long way, but the weather was lovely.",
+    "The bridge is closed, so we take the other road.",
+    "Do you remember the name of that hotel?",
+    "Thank you for calling, I will be there soon.",
 )
 _CHAT_TEMPLATE = (
     "{%- for message in messages -%}"

@@ -15,25 +15,25 @@ class Voice:
         source: the flite voice (`slt`, `rms` or `awb`).
         scale: factor on all frequencies, 1 = as recorded.
         pitch_hz: mean pitch asked of flite before scaling; None leaves the voice's own (rms has no other).
-        tempo: speaking rate against flite's default.
+        tempo: speaking rate against flite's default, which is hasty: slower speech is coded and read better.
     """
 
     name: str
     source: str
     scale: float = 1.0
     pitch_hz: float | None = None
-    tempo: float = 1.0
+    tempo: float = 0.87
 
 
 VOICES: tuple[Voice, ...] = (
-    Voice("clara", "slt", 1.0, 185.0),
     Voice("robert", "rms"),
-    Voice("alan", "awb", 1.0, None, 0.95),
+    Voice("clara", "slt", 1.0, 185.0),
+    Voice("alan", "awb", 1.0, None, 0.83),
     Voice("mia", "slt", 1.18, 190.0),
     Voice("ruth", "slt", 0.87, 160.0),
     Voice("bruno", "rms", 0.87),
     Voice("leo", "rms", 1.2),
-    Voice("fiona", "awb", 1.22, 160.0, 0.95),
+    Voice("fiona", "awb", 1.22, 160.0, 0.83),
 )
 
 
