@@ -1,6 +1,6 @@
 """How the speaker heads start: one writes down who speaks, the next two compare that.
 
-Left to gradients alone, a query and a key that are equal for equal speaker ids are not found in thousands of steps,
+Left to gradients alone, a query and a key that are equal for equal speaker ids are not found in a thousand steps,
 because neither is of any use without the other. Both are read from what the layers see by least squares, and trained
 from there.
 """
