@@ -14,7 +14,7 @@ from csm_plugin.settings import SAMPLE_RATE_HZ
 
 _RECOGNISER_RATE_HZ = 16_000
 _SILENCE_S = 0.3  # the recogniser wants some before and after
-_SILENT = 0.003  # of full scale, -50 dB: nothing louder is silence, in which the recogniser hears words
+_SILENT = 0.003  # of full scale, -50 dB: what is never louder is silence, in which the recogniser would hear words
 _SAME = {  # two ways of writing one word
     "okay": "ok",
     "mister": "mr",

@@ -90,6 +90,7 @@ class LanguageTrainer:
         found = self.train_step(self.sampler.batch(self.step, self.plan.seed))
         return {**found, "positions": self.positions}
 
+    @torch.no_grad()
     def compare_speakers(self) -> None:
         """Start the speaker heads, from what the model sees in the batches that come next."""
         lessons = []
