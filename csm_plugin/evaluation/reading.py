@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.evaluation.dialogue import Condition, Dialogue, Spoken
@@ -110,7 +111,7 @@ class Listener:
             heard=heard,
             words=words,
             word_errors=wrong,
-            last_word_heard=None if heard is None else text.split()[-1] in heard.split()[-_LAST_WORDS:],
+            last_word_heard=None if heard is None else _ends_with(heard, text.split()[-1]),
             ended=spoken.ended,
             seconds=len(spoken.pcm) / SAMPLE_RATE_HZ,
             length=end.speech_s / expected_s(spoken.text),
@@ -120,3 +121,8 @@ class Listener:
             pitch_hz=pitch,
             pitch_ratio=pitch / wanted if pitch and wanted else None,
         )
+
+
+def _ends_with(heard: str, word: str) -> bool:
+    last = heard.split()[-_LAST_WORDS:]
+    return word in last or word in map("".join, pairwise(last))  # written as two

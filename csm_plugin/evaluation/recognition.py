@@ -24,11 +24,6 @@ _SAME = {  # two ways of writing one word
     "colours": "colors",
     "grey": "gray",
     "theatre": "theater",
-    "goodbye": "good bye",
-    "today": "to day",
-    "tonight": "to night",
-    "tomorrow": "to morrow",
-    "nobody": "no body",
 }
 
 
@@ -112,14 +107,23 @@ def spelled(number: int) -> str:
 
 
 def errors(said: str, heard: str) -> tuple[int, int]:
-    """Word errors (substituted, missing, added) and the number of words said; both texts as `plain` writes them."""
+    """Word errors (substituted, missing, added) and the number of words said; both texts as `plain` writes them.
+
+    One word and the same as two (someone, some one) sound alike, and are no error.
+    """
     wanted, found = said.split(), heard.split()
-    row = list(range(len(found) + 1))
+    rows = [list(range(len(found) + 1))]
     for i, word in enumerate(wanted, 1):
-        above, row[0] = row[0], i
+        row = [i]
         for j, other in enumerate(found, 1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (word != other))
-    return row[-1], len(wanted)
+            ways = [rows[i - 1][j] + 1, row[j - 1] + 1, rows[i - 1][j - 1] + (word != other)]
+            if j > 1 and word == found[j - 2] + other:
+                ways.append(rows[i - 1][j - 2])
+            if i > 1 and wanted[i - 2] + word == other:
+                ways.append(rows[i - 2][j - 1])
+            row.append(min(ways))
+        rows.append(row)
+    return rows[-1][-1], len(wanted)
 
 
 def word_error(said: Sequence[str], audio: Sequence[np.ndarray]) -> float:
