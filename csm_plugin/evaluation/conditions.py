@@ -22,7 +22,6 @@ SPEAKER_IDS = 8
 TURNS = 20
 
 _DEFAULT_TIMES = 3  # one reading of a hundred sentences is right within 2 points only
-_VOICE_SHARE = 2  # every voice prompt reads one sentence in so many
 _EARLIER_SHARE = 5
 _ID_SHARE = 10
 _STRANGE_ID = 3  # added to a voice's number: an id that would name another voice, were there no context
@@ -63,8 +62,8 @@ def _default(sentences: Sequence[str], sampling: Sampling) -> Iterator[Dialogue]
 
 
 def _prompted(sentences: Sequence[str], voices: Sequence[VoicePrompt], sampling: Sampling) -> Iterator[Dialogue]:
-    for number, voice in enumerate(voices):
-        for text in _some(sentences, _VOICE_SHARE, number):
+    for voice in voices:
+        for text in sentences:
             yield Dialogue(Condition.PROMPT, (text,), sampling, voice=voice, wanted=voice.name)
 
 

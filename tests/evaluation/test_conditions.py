@@ -35,12 +35,12 @@ def test_every_dialogue_has_a_seed_of_its_own(prompts: list[VoicePrompt]) -> Non
     assert min(seeds) == 7 and len(set(seeds)) == len(seeds)
 
 
-def test_the_default_voice_reads_everything_three_times_and_each_prompt_a_half(prompts: list[VoicePrompt]) -> None:
+def test_the_default_voice_reads_everything_three_times_and_each_prompt_once(prompts: list[VoicePrompt]) -> None:
     default = asked(prompts, Condition.DEFAULT)
     prompted = Counter(dialogue.wanted for dialogue in asked(prompts, Condition.PROMPT))
 
     assert [dialogue.turns for dialogue in default] == [(text,) for text in HELD_OUT] * 3
-    assert prompted == {prompt.name: 50 for prompt in prompts}
+    assert prompted == {prompt.name: 100 for prompt in prompts}
     assert not any(dialogue.sampling.trim_silence for dialogue in default)
 
 
