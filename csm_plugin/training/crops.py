@@ -14,6 +14,7 @@ from csm_plugin.training.codes import Coded
 from csm_plugin.training.phonemes import phonemes_at
 from csm_plugin.training.sizes import FRAME_SAMPLES
 from csm_plugin.training.synthesis import SAMPLE_RATE
+from csm_plugin.training.voices import VOICES
 
 PHONEME_SAMPLES = 120  # between two phonemes of a crop
 
@@ -51,11 +52,13 @@ class CropSampler:
         for sentence in coded:
             self._by_voice[sentence.said.voice].append(sentence)
         self._voices = sorted(self._by_voice)
+        shares = np.array([VOICES[voice].share for voice in self._voices])
+        self._chances = shares / shares.sum()
 
     def batch(self, size: int, seed: tuple[int, int]) -> Crops:
         """The batch that belongs to a seed."""
         rng = np.random.default_rng(seed)
-        voices = rng.choice(self._voices, size)
+        voices = rng.choice(self._voices, size, p=self._chances)
         pieces = [self._crop(int(voice), rng) for voice in voices]
         return Crops(
             audio=np.stack([audio for audio, _, _ in pieces]),

@@ -44,7 +44,7 @@ class Plan:
     end_rate: float = 3e-5
     distance: float = 0.3  # of the whole sound, against readouts of about one
     heard: float = 4.0
-    mistaken: float = 1.2
+    mistaken: float = 2.5
     settling: int = 200  # steps in which new layers don't move those before them
     shards: int = 24  # a fixed number, so that a resumed run sees the same crops
     seed: int = 0
