@@ -32,15 +32,15 @@ _AVERAGE = "average."
 _TEMPERATURE = 0.2
 _TOP_K = 10
 _LONGEST_FRAMES = 250
-PROMPTS = (
+PROMPTS = (  # of each voice one behind which it is read well: the worst one costs up to eight words in a hundred
     "I would like to try the blue one, if I may.",
     "Please leave the box by the front door.",
     "Good morning, this is the news of the day.",
-    "My sister and I are going to the market.",
-    "It was a long way, but the weather was lovely.",
     "The bridge is closed, so we take the other road.",
-    "Do you remember the name of that hotel?",
+    "My sister and I are going to the market.",
     "Thank you for calling, I will be there soon.",
+    "Do you remember the name of that hotel?",
+    "It was a long way, but the weather was lovely.",
 )
 _CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
