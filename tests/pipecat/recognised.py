@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import cycle, islice, product
 
 import numpy as np
 
-from csm_plugin.conversation import VoiceLibrary
+from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.evaluation.heldout import HELD_OUT
 from csm_plugin.evaluation.recognition import errors, hear, plain
 from csm_plugin.model.checkpoint import BUNDLED
@@ -84,14 +85,14 @@ class Judge:
 
 def _read(played: np.ndarray, committed: str, reply: str) -> Reading:
     """Read a turn. The recogniser stumbles over a word that is cut in two, and over a few words without others before
-    them: then it hears a little less of the turn, and hears it behind another sentence, too."""
+    them: then it hears a little less of the turn, and hears it behind other sentences, too."""
     sound = played.astype(np.float32) / 32_768
     words, all_words = committed.split(), reply.split()
     cut_off = words != all_words
     ends = range(len(words) - 1, len(words) + 2) if cut_off else [len(words)]
     readings = []
-    for shorter_s, listen in product(SHORTER_S if cut_off else SHORTER_S[:1], (hear, _hear_behind_a_sentence)):
-        heard = listen(sound[: len(sound) - round(shorter_s * SAMPLE_RATE_HZ)])
+    for sentence, shorter_s in product([None, *_sentences()], SHORTER_S if cut_off else SHORTER_S[:1]):
+        heard = _hear(sound[: len(sound) - round(shorter_s * SAMPLE_RATE_HZ)], sentence)
         wrong = min(errors(" ".join(all_words[: max(0, end)]), heard)[0] for end in ends)
         readings.append(Reading(committed, heard, wrong))
         if readings[-1].is_right:
@@ -99,7 +100,14 @@ def _read(played: np.ndarray, committed: str, reply: str) -> Reading:
     return min(readings, key=lambda reading: reading.wrong)
 
 
-def _hear_behind_a_sentence(sound: np.ndarray) -> str:
-    sentence = VoiceLibrary.beside(BUNDLED / "csm-tiny").get("robert")
+@cache
+def _sentences() -> tuple[VoicePrompt, ...]:
+    library = VoiceLibrary.beside(BUNDLED / "csm-tiny")
+    return tuple(library.get(name) for name in library.names)
+
+
+def _hear(sound: np.ndarray, behind: VoicePrompt | None) -> str:
+    if behind is None:
+        return hear(sound)
     pause = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
-    return hear(np.concatenate([sentence.pcm, pause, sound])).removeprefix(plain(sentence.text)).strip()
+    return hear(np.concatenate([behind.pcm, pause, sound])).removeprefix(plain(behind.text)).strip()
