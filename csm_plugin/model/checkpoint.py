@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -32,7 +33,10 @@ def bundled_models() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
 
 
-def find_checkpoint(model: str | Path) -> Path:
+Kind = Literal["model", "codec", "tokenizer", "adapter"]
+
+
+def find_checkpoint(model: str | Path, *, kind: Kind = "model") -> Path:
     """Return the folder of a checkpoint, downloading it where it is a hub id. Blocks.
 
     Args:

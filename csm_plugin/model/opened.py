@@ -1,0 +1,169 @@
+"""A checkpoint as it lies in its folder, ready to be read: its layout, sizes, tensors and tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from csm_plugin.errors import CheckpointError, CheckpointFormatError, SettingsError
+from csm_plugin.model.adapter import AdaptedTensors
+from csm_plugin.model.checkpoint import Kind, find_checkpoint
+from csm_plugin.model.config import ModelConfig, read_transformers_config
+from csm_plugin.model.fields import Fields, read_json
+from csm_plugin.model.mimi.config import read_codec_config
+from csm_plugin.model.original import MARK, HeadDims, OriginalTensors, head_dims, read_original_config
+from csm_plugin.model.tokenizer import FILE as TOKENIZER_FILE
+from csm_plugin.model.tokenizer import SegmentTokenizer
+from csm_plugin.model.weights import CODEC, Tensors, WeightFiles, WithCodec
+
+Layout = Literal["transformers", "original"]
+
+CODEC_ID, TOKENIZER_ID = "kyutai/mimi", "meta-llama/Llama-3.2-1B"
+"""What a checkpoint is completed with that does not bring its codec or its tokenizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a checkpoint is completed with.
+
+    Args:
+        adapter: folder or hub id of a LoRA adapter that is merged into the weights.
+        codec: folder or hub id of the codec, in place of the checkpoint's own.
+        tokenizer: folder or hub id of the tokenizer, in place of the checkpoint's own.
+        head_dims: how wide the heads of backbone and depth decoder are, for a flavour of the original code that is not
+            known.
+
+    Raises:
+        SettingsError: `head_dims` is not two even numbers.
+    """
+
+    adapter: str | Path | None = None
+    codec: str | Path | None = None
+    tokenizer: str | Path | None = None
+    head_dims: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        dims = self.head_dims
+        if dims is not None and (len(dims) != 2 or any(type(d) is not int or d < 2 or d % 2 for d in dims)):
+            raise SettingsError(f"head_dims is {dims!r}; it must be two even whole numbers, such as (64, 128)")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCheckpoint:
+    """A checkpoint of which nothing but configuration and headers was read yet.
+
+    Args:
+        tensors: under transformers' names, with the codec's and what an adapter adds.
+        tokenizer: the folder that holds it.
+    """
+
+    folder: Path
+    layout: Layout
+    config: ModelConfig
+    tensors: Tensors
+    tokenizer: Path
+
+    def check_tokenizer(self, tokenizer: SegmentTokenizer) -> None:
+        """Make sure that the model has an embedding for every token.
+
+        Raises:
+            CheckpointFormatError: it has not.
+        """
+        if tokenizer.vocabulary > self.config.text_vocabulary:
+            raise CheckpointFormatError(
+                f"the tokenizer in {self.tokenizer} has {tokenizer.vocabulary:,} tokens, the model in {self.folder} "
+                f"knows {self.config.text_vocabulary:,}; pass the model's own tokenizer"
+            )
+
+
+def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoint:
+    """Open a checkpoint. Blocks, and may fetch a codec, a tokenizer and an adapter from the hub.
+
+    Raises:
+        CheckpointError: a file is missing, unreadable, not a CSM's, or of a shape that is not supported; or what it is
+            to be completed with cannot be had.
+    """
+    given = parts or Parts()
+    fields = _fields(folder)
+    files = WeightFiles.of(folder, fields.raw)
+    layout: Layout = "original" if MARK in files else "transformers"
+    _check_names(files, fields)
+    tensors: Tensors = files
+    codec = _codec(folder, files, given)
+    if fields.raw.get("model_type") == "csm":
+        config = read_transformers_config(fields)
+        dims = HeadDims(config.backbone.head_dim, config.depth.head_dim)
+    else:
+        dims = head_dims(fields, given.head_dims)
+        config = read_original_config(fields, files, read_codec_config(_codec_fields(codec)), dims)
+    if layout == "original":
+        tensors = OriginalTensors(files, dims)
+    if codec is not None:
+        tensors = WithCodec(tensors, WeightFiles.of(codec, {}))
+    if given.adapter is not None:
+        tensors = AdaptedTensors(tensors, find_checkpoint(given.adapter, kind="adapter"))
+    return OpenedCheckpoint(folder, layout, config, tensors, _tokenizer(folder, given))
+
+
+def _fields(folder: Path) -> Fields:
+    """Return the fields of a CSM's `config.json`."""
+    path = folder / "config.json"
+    raw = read_json(path)
+    if raw is None:
+        raise CheckpointFormatError(f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint")
+    if not isinstance(raw, dict):
+        raise CheckpointFormatError(f"{path} describes model_type {type(raw).__name__!r}; only 'csm' can be loaded")
+    if raw.get("model_type") != "csm" and "audio_num_codebooks" not in raw:
+        raise CheckpointFormatError(f"{path} describes model_type {raw.get('model_type')!r}; only 'csm' can be loaded")
+    return Fields(raw, path)
+
+
+def _check_names(files: WeightFiles, fields: Fields) -> None:
+    """Refuse weights that other programs have made their own."""
+    kinds = {files.stored(name).kind for name in files.names}
+    if "quantization" in fields.raw or any(name.endswith(".scales") for name in files.names):
+        raise CheckpointFormatError(
+            f"{files.folder} holds weights that were quantised for MLX ({', '.join(sorted(kinds))}); take the "
+            "repository that it was made from, in transformers' or the original layout"
+        )
+
+
+def _codec(folder: Path, files: WeightFiles, given: Parts) -> Path | None:
+    """Return the folder of the codec, None where the checkpoint brings it."""
+    if given.codec is None and any(name.startswith(CODEC) for name in files.names):
+        return None
+    return _completed(folder, given.codec, CODEC_ID, "codec")
+
+
+def _codec_fields(codec: Path | None) -> Fields:
+    if codec is None:
+        return Fields({}, Path("config.json"))
+    raw = read_json(codec / "config.json")
+    if not isinstance(raw, dict) or raw.get("model_type") != "mimi":
+        raise CheckpointFormatError(
+            f"{codec / 'config.json'} is not a Mimi codec's; pass codec='{CODEC_ID}' or its folder"
+        )
+    return Fields(raw, codec / "config.json")
+
+
+def _tokenizer(folder: Path, given: Parts) -> Path:
+    if given.tokenizer is None and (folder / TOKENIZER_FILE).is_file():
+        return folder
+    return _completed(folder, given.tokenizer, TOKENIZER_ID, "tokenizer")
+
+
+def _completed(folder: Path, given: str | Path | None, usual: str, kind: Kind) -> Path:
+    """Return the folder of what a checkpoint does not bring.
+
+    Raises:
+        CheckpointError: of the kind that the search gave; it names the part and the option.
+    """
+    try:
+        return find_checkpoint(usual if given is None else given, kind=kind)
+    except CheckpointError as error:
+        if given is not None:
+            raise
+        raise type(error)(
+            f"{folder} brings no {kind}, and {usual} is not to be had: {error}; name another: {kind}=…"
+        ) from error
