@@ -90,8 +90,7 @@ class Engine:
         folder = find_checkpoint(model)
         opened = open_checkpoint(folder, parts)
         kind = DTYPES[dtype] if dtype != "auto" else _auto_dtype(opened, where)
-        segments = SegmentTokenizer(opened.tokenizer)
-        opened.check_tokenizer(segments)
+        segments = opened.read_tokenizer()
         csm = CSM(opened, device=where, dtype=kind, rows=max_conversations)
         name = _name(model, folder) + ("" if adapter is None else f"+{_name(adapter)}")
         logger.info(

@@ -15,7 +15,7 @@ from torch import Tensor
 from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.fields import Fields, read_json
 from csm_plugin.model.weight_names import WeightNames
-from csm_plugin.model.weights import Stored, Tensors, WeightFiles
+from csm_plugin.model.weights import CODEC, Stored, Tensors, WeightFiles
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -28,6 +28,7 @@ SUPPORTED: dict[str, object] = {
     "use_qalora": False,
     "fan_in_fan_out": False,
     "lora_bias": False,
+    "layer_replication": None,
 }
 """What would make the adapter something else than W + B A * scale; these values are what is supported."""
 
@@ -91,7 +92,7 @@ class AdaptedTensors:
 
     def _place(self, stored: str) -> None:
         """Find the weight that a tensor of the adapter is for."""
-        name = stored.removeprefix(PREFIX)
+        name = _flat(stored.removeprefix(PREFIX))
         part = PART.fullmatch(name)
         target = f"{part['module']}.weight" if part else name.replace(".modules_to_save.", ".")
         if target not in self._base:
@@ -134,3 +135,10 @@ class AdaptedTensors:
             if f".{module}".endswith(f".{pattern}"):
                 return patterns.number(pattern, 1.0)
         return self._fields.number("lora_alpha", 8.0)
+
+
+def _flat(name: str) -> str:
+    """Return a tensor's name as it is in files: newer modules of transformers hold the codec's halves one deeper."""
+    for half in ("encoder", "decoder"):
+        name = name.replace(f"{CODEC}{half}.{half}_transformer.", f"{CODEC}{half}_transformer.")
+    return name

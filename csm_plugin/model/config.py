@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from csm_plugin.model.fields import Fields
+from csm_plugin.model.flavours import VoiceStyle, backbone_flavour
 from csm_plugin.model.generation import Drawing, Generation, read_generation
 from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
 from csm_plugin.model.rope import Rope
@@ -32,6 +33,8 @@ class ModelConfig:
     text_vocabulary: int
     codec: CodecConfig
     generation: Generation
+    voice_style: VoiceStyle = "context"  # how it follows a voice prompt for which nobody says it
+    spaced: bool = False  # a space stands between `[speaker]` and the text
 
     @property
     def codebook_size(self) -> int:
@@ -56,24 +59,45 @@ def read_transformers_config(fields: Fields) -> ModelConfig:
     vocabulary = fields.size("vocab_size", VOCABULARY)
     backbone = _shape(fields, CSM_1B)
     depth.require({"num_codebooks": codebooks, "vocab_size": vocabulary, "backbone_hidden_size": backbone.width})
-    config = ModelConfig(
+    return complete_config(
+        fields,
         backbone=backbone,
         depth=_shape(depth, CSM_1B_DEPTH),
         codebooks=codebooks,
         vocabulary=vocabulary,
         text_vocabulary=fields.size("text_vocab_size", TEXT_VOCABULARY),
         codec=read_codec_config(fields.part("codec_config")),
-        generation=read_generation(fields.path.parent, backbone),
     )
-    return check_config(config, fields)
 
 
-def check_config(config: ModelConfig, fields: Fields) -> ModelConfig:
-    """Return a configuration whose parts fit together.
+def complete_config(
+    fields: Fields,
+    *,
+    backbone: TransformerShape,
+    depth: TransformerShape,
+    codebooks: int,
+    vocabulary: int,
+    text_vocabulary: int,
+    codec: CodecConfig,
+) -> ModelConfig:
+    """Return a configuration with what the generation config and the flavour say, once its parts fit together.
 
     Raises:
-        CheckpointFormatError: they do not.
+        CheckpointFormatError: they do not, or the generation config makes no sense.
     """
+    generation = read_generation(fields.path.parent, backbone)
+    flavour = backbone_flavour(fields.raw.get("backbone_flavor"), backbone)
+    config = ModelConfig(
+        backbone,
+        depth,
+        codebooks,
+        vocabulary,
+        text_vocabulary,
+        codec,
+        generation,
+        voice_style=generation.voice_style or flavour.voice_style,
+        spaced=flavour.spaced,
+    )
     if config.vocabulary < config.codebook_size:
         raise fields.wrong("vocab_size", config.vocabulary, f"the codec has {config.codebook_size} codes")
     if config.codec.num_quantizers != config.codebooks:

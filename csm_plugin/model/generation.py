@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 from csm_plugin.errors import CheckpointFormatError, SettingsError
 from csm_plugin.model.fields import read_json
+from csm_plugin.model.flavours import VoiceStyle
 from csm_plugin.model.transformer import TransformerShape
 from csm_plugin.settings import Sampling
 
@@ -47,10 +48,12 @@ class Generation:
     Args:
         sampling: temperature and top_k of both parts, where nobody says otherwise.
         alignment_heads: (layer, head) of the backbone that look at what is being spoken.
+        voice_style: how a voice prompt is used where nobody says otherwise; None if the checkpoint does not say.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
     alignment_heads: tuple[tuple[int, int], ...] = ()
+    voice_style: VoiceStyle | None = None
 
     def drawing(self, sampling: Sampling) -> Drawing:
         """Return how an utterance is drawn.
@@ -93,7 +96,15 @@ def read_generation(folder: Path, backbone: TransformerShape) -> Generation:
         sampling = replace(sampling, temperature=0.0)
     if said.get("depth_decoder_do_sample") is False:
         sampling = replace(sampling, depth_temperature=0.0)
-    return Generation(sampling, _alignment_heads(path, said.get("alignment_heads"), (backbone.layers, backbone.heads)))
+    heads = _alignment_heads(path, said.get("alignment_heads"), (backbone.layers, backbone.heads))
+    return Generation(sampling, heads, _voice_style(path, said.get("voice_prompt_style")))
+
+
+def _voice_style(path: Path, style: Any) -> VoiceStyle | None:
+    if style is not None and style not in get_args(VoiceStyle):
+        allowed = " or ".join(map(repr, get_args(VoiceStyle)))
+        raise CheckpointFormatError(f"{path}: voice_prompt_style is {style!r}; it must be {allowed}; or leave it out")
+    return cast(VoiceStyle | None, style)
 
 
 def _alignment_heads(path: Path, heads: Any, limits: tuple[int, int]) -> tuple[tuple[int, int], ...]:

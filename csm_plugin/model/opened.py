@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ from csm_plugin.model.adapter import AdaptedTensors
 from csm_plugin.model.checkpoint import Kind, find_checkpoint
 from csm_plugin.model.config import ModelConfig, read_transformers_config
 from csm_plugin.model.fields import Fields, read_json
-from csm_plugin.model.mimi.config import read_codec_config
+from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
 from csm_plugin.model.original import MARK, HeadDims, OriginalTensors, head_dims, read_original_config
 from csm_plugin.model.tokenizer import FILE as TOKENIZER_FILE
 from csm_plugin.model.tokenizer import SegmentTokenizer
@@ -21,6 +22,10 @@ Layout = Literal["transformers", "original"]
 
 CODEC_ID, TOKENIZER_ID = "kyutai/mimi", "meta-llama/Llama-3.2-1B"
 """What a checkpoint is completed with that does not bring its codec or its tokenizer."""
+
+MODEL_TYPES = ("csm", "marvis", "sesame")
+"""What a configuration with transformers' fields may call itself."""
+_MLX = re.compile(r"(model\.)?(backbone|decoder)\.layers\.\d+\.self_attn\..+|.+\.scales")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +69,19 @@ class OpenedCheckpoint:
     tensors: Tensors
     tokenizer: Path
 
-    def check_tokenizer(self, tokenizer: SegmentTokenizer) -> None:
-        """Make sure that the model has an embedding for every token.
+    def read_tokenizer(self) -> SegmentTokenizer:
+        """Return the tokenizer of the model's segments.
 
         Raises:
-            CheckpointFormatError: it has not.
+            CheckpointFormatError: it is unreadable, or has tokens that the model has no embedding for.
         """
+        tokenizer = SegmentTokenizer(self.tokenizer, spaced=self.config.spaced)
         if tokenizer.vocabulary > self.config.text_vocabulary:
             raise CheckpointFormatError(
                 f"the tokenizer in {self.tokenizer} has {tokenizer.vocabulary:,} tokens, the model in {self.folder} "
                 f"knows {self.config.text_vocabulary:,}; pass the model's own tokenizer"
             )
+        return tokenizer
 
 
 def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoint:
@@ -87,46 +94,61 @@ def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoin
     given = parts or Parts()
     fields = _fields(folder)
     files = WeightFiles.of(folder, fields.raw)
-    layout: Layout = "original" if MARK in files else "transformers"
     _check_names(files, fields)
-    tensors: Tensors = files
     codec = _codec(folder, files, given)
-    if fields.raw.get("model_type") == "csm":
+    original = MARK in files
+    if not original or _has_transformers_fields(fields):
         config = read_transformers_config(fields)
         dims = HeadDims(config.backbone.head_dim, config.depth.head_dim)
     else:
-        dims = head_dims(fields, given.head_dims)
-        config = read_original_config(fields, files, read_codec_config(_codec_fields(codec)), dims)
-    if layout == "original":
-        tensors = OriginalTensors(files, dims)
+        dims = head_dims(fields, files, given.head_dims)
+        config = read_original_config(fields, files, _codec_config(codec), dims)
+    tensors: Tensors = OriginalTensors(files, dims) if original else files
     if codec is not None:
         tensors = WithCodec(tensors, WeightFiles.of(codec, {}))
     if given.adapter is not None:
         tensors = AdaptedTensors(tensors, find_checkpoint(given.adapter, kind="adapter"))
-    return OpenedCheckpoint(folder, layout, config, tensors, _tokenizer(folder, given))
+    tokenizer = _tokenizer(folder, given)
+    return OpenedCheckpoint(folder, "original" if original else "transformers", config, tensors, tokenizer)
 
 
 def _fields(folder: Path) -> Fields:
-    """Return the fields of a CSM's `config.json`."""
+    """Return the fields of `config.json`; none where it is missing beside weights that tell enough themselves."""
     path = folder / "config.json"
     raw = read_json(path)
-    if raw is None:
+    if raw is None and not (folder / "model.safetensors").is_file():
         raise CheckpointFormatError(f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint")
-    if not isinstance(raw, dict):
+    if raw is not None and not isinstance(raw, dict):
         raise CheckpointFormatError(f"{path} describes model_type {type(raw).__name__!r}; only 'csm' can be loaded")
-    if raw.get("model_type") != "csm" and "audio_num_codebooks" not in raw:
-        raise CheckpointFormatError(f"{path} describes model_type {raw.get('model_type')!r}; only 'csm' can be loaded")
-    return Fields(raw, path)
+    return Fields(raw or {}, path)
+
+
+def _has_transformers_fields(fields: Fields) -> bool:
+    """Whether `config.json` has transformers' fields; the original code's may stand beside them."""
+    return fields.raw.get("model_type") in MODEL_TYPES and "depth_decoder_config" in fields.raw
 
 
 def _check_names(files: WeightFiles, fields: Fields) -> None:
-    """Refuse weights that other programs have made their own."""
-    kinds = {files.stored(name).kind for name in files.names}
-    if "quantization" in fields.raw or any(name.endswith(".scales") for name in files.names):
+    """Refuse what is no CSM, and weights that other programs have made their own.
+
+    Raises:
+        CheckpointFormatError: it is something else.
+    """
+    mlx = next((name for name in files.names if _MLX.fullmatch(name)), None)
+    if mlx is not None or "quantization" in fields.raw:
         raise CheckpointFormatError(
-            f"{files.folder} holds weights that were quantised for MLX ({', '.join(sorted(kinds))}); take the "
-            "repository that it was made from, in transformers' or the original layout"
+            f"{files.folder} holds weights in MLX's form ({mlx or 'quantization in config.json'}); take the repository "
+            "that they were made from, in transformers' or the original layout"
         )
+    if MARK in files or fields.raw.get("model_type") == "csm":
+        return
+    if not fields.raw:
+        raise CheckpointFormatError(
+            f"{files.folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint"
+        )
+    raise CheckpointFormatError(
+        f"{fields.path} describes model_type {fields.raw.get('model_type')!r}; only 'csm' can be loaded"
+    )
 
 
 def _codec(folder: Path, files: WeightFiles, given: Parts) -> Path | None:
@@ -136,15 +158,12 @@ def _codec(folder: Path, files: WeightFiles, given: Parts) -> Path | None:
     return _completed(folder, given.codec, CODEC_ID, "codec")
 
 
-def _codec_fields(codec: Path | None) -> Fields:
-    if codec is None:
-        return Fields({}, Path("config.json"))
-    raw = read_json(codec / "config.json")
-    if not isinstance(raw, dict) or raw.get("model_type") != "mimi":
-        raise CheckpointFormatError(
-            f"{codec / 'config.json'} is not a Mimi codec's; pass codec='{CODEC_ID}' or its folder"
-        )
-    return Fields(raw, codec / "config.json")
+def _codec_config(codec: Path | None) -> CodecConfig:
+    path = Path("config.json") if codec is None else codec / "config.json"
+    raw = {} if codec is None else read_json(path)
+    if not isinstance(raw, dict) or raw.get("model_type", "mimi") != "mimi":
+        raise CheckpointFormatError(f"{path} is not a Mimi codec's; pass codec={CODEC_ID!r}, or its folder")
+    return read_codec_config(Fields(raw, path))
 
 
 def _tokenizer(folder: Path, given: Parts) -> Path:
@@ -165,5 +184,5 @@ def _completed(folder: Path, given: str | Path | None, usual: str, kind: Kind) -
         if given is not None:
             raise
         raise type(error)(
-            f"{folder} brings no {kind}, and {usual} is not to be had: {error}; name another: {kind}=…"
+            f"{folder} brings no {kind}, and {usual} cannot be had: {error}; name another one: {kind}=…"
         ) from error

@@ -13,16 +13,13 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.config import THETA, ModelConfig, check_config
+from csm_plugin.model.config import THETA, ModelConfig, complete_config
 from csm_plugin.model.fields import Fields
-from csm_plugin.model.generation import read_generation
+from csm_plugin.model.flavours import BACKBONES, DEPTHS, Flavour
 from csm_plugin.model.mimi.config import CodecConfig
 from csm_plugin.model.rope import Rope, separate_pairs
 from csm_plugin.model.transformer import TransformerShape
 from csm_plugin.model.weights import Stored, Tensors
-
-HEAD_DIMS = {"llama-1B": 64, "llama-100M": 128}
-"""How wide a head is in each flavour of the original code: the one size that no tensor tells."""
 
 POSITIONS = 2048
 NORM_EPS = 1e-5
@@ -107,48 +104,58 @@ class OriginalTensors:
         return separate_pairs(tensor, self._dims.backbone if name.startswith("backbone") else self._dims.depth)
 
 
-def head_dims(fields: Fields, given: tuple[int, int] | None) -> HeadDims:
-    """Return how wide the heads are: as given, or as the flavours in the configuration say.
+def head_dims(fields: Fields, files: Tensors, given: tuple[int, int] | None) -> HeadDims:
+    """Return how wide the heads are, which no tensor tells: as given, or as in the flavours.
+
+    Flavours are known by the names that the configuration gives them or, where it gives none, by their sizes.
 
     Raises:
         CheckpointFormatError: a flavour is not known, and nothing is given.
     """
     if given is not None:
         return HeadDims(*given)
-    flavours = [fields.raw.get(f"{part}_flavor") for part in ("backbone", "decoder")]
-    unknown = [flavour for flavour in flavours if flavour not in HEAD_DIMS]
-    if unknown:
-        raise CheckpointFormatError(
-            f"{fields.path} names the flavour {unknown[0]!r}, and known are {', '.join(HEAD_DIMS)}: its sizes are read "
-            "from the tensors, but for the width of a head; pass head_dims=(backbone's, depth decoder's), which is "
-            "(64, 128) for CSM-1B"
-        )
-    return HeadDims(*(HEAD_DIMS[str(flavour)] for flavour in flavours))
+    return HeadDims(
+        _head_dim(fields, files, "backbone", BACKBONES),
+        _head_dim(fields, files, "decoder", DEPTHS),
+    )
 
 
 def read_original_config(fields: Fields, files: Tensors, codec: CodecConfig, dims: HeadDims) -> ModelConfig:
     """Return the configuration of a checkpoint in the original layout; its tensors tell the sizes.
 
     Args:
-        fields: of `config.json`.
+        fields: of `config.json`, which may be empty.
         files: the checkpoint's tensors, under their own names.
 
     Raises:
-        CheckpointFormatError: a field or a tensor is missing or does not fit.
+        CheckpointFormatError: a tensor is missing, or a field does not fit.
     """
-    codebooks = fields.size("audio_num_codebooks", None)
-    vocabulary = fields.size("audio_vocab_size", None)
-    backbone = _shape(files, "backbone", dims.backbone, POSITIONS)
-    config = ModelConfig(
-        backbone=backbone,
+    codebooks = fields.size("audio_num_codebooks", files.stored("audio_head").shape[0] + 1)
+    return complete_config(
+        fields,
+        backbone=_shape(files, "backbone", dims.backbone, POSITIONS),
         depth=_shape(files, "decoder", dims.depth, codebooks + 1),
         codebooks=codebooks,
-        vocabulary=vocabulary,
-        text_vocabulary=fields.size("text_vocab_size", None),
+        vocabulary=fields.size("audio_vocab_size", files.stored("codebook0_head.weight").shape[0]),
+        text_vocabulary=fields.size("text_vocab_size", files.stored(MARK).shape[0]),
         codec=replace(codec, num_quantizers=min(codebooks, codec.num_quantizers)),
-        generation=read_generation(fields.path.parent, backbone),
     )
-    return check_config(config, fields)
+
+
+def _head_dim(fields: Fields, files: Tensors, part: str, flavours: Mapping[str, Flavour]) -> int:
+    name = fields.raw.get(f"{part}_flavor")
+    if name is None:
+        fitting = (f for f in flavours.values() if f.is_of(_shape(files, part, f.head_dim, POSITIONS)))
+    else:
+        fitting = (flavour for known, flavour in flavours.items() if known == name)
+    flavour = next(fitting, None)
+    if flavour is None:
+        named = f"the flavour {name!r}" if name is not None else "no flavour, and sizes of none"
+        raise CheckpointFormatError(
+            f"{fields.path} names {named} of the {part} that is known ({', '.join(flavours)}): the tensors tell its "
+            "sizes, but not how wide a head is; pass head_dims=(backbone's, depth decoder's), such as (64, 128)"
+        )
+    return flavour.head_dim
 
 
 def _shape(files: Tensors, part: str, head_dim: int, positions: int) -> TransformerShape:
@@ -156,15 +163,8 @@ def _shape(files: Tensors, part: str, head_dim: int, positions: int) -> Transfor
     first = f"{part}.layers.0"
     (queries, width), (keys, _) = (files.stored(f"{first}.attn.{kind}_proj.weight").shape for kind in "qk")
     mlp_width = files.stored(f"{first}.mlp.w1.weight").shape[0]
-    if queries % head_dim or keys % head_dim or (queries // head_dim) % (keys // head_dim):
-        stored = files.stored(f"{first}.attn.q_proj.weight")
-        raise CheckpointFormatError(
-            f"{stored.path}: the {part} has {queries} query and {keys} key rows, which are no whole heads of "
-            f"{head_dim}; pass the right head_dims"
-        )
-    return TransformerShape(
-        len(layers), width, queries // head_dim, keys // head_dim, head_dim, mlp_width, positions, NORM_EPS, ROPE
-    )
+    heads, kv_heads = queries // head_dim, max(1, keys // head_dim)
+    return TransformerShape(len(layers), width, heads, kv_heads, head_dim, mlp_width, positions, NORM_EPS, ROPE)
 
 
 def _original(name: str) -> str:

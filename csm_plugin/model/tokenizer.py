@@ -42,8 +42,11 @@ class SegmentTokenizer:
     text. Thread-safe.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, spaced: bool = False) -> None:
         """Load the tokenizer of a folder.
+
+        Args:
+            spaced: put a space between `[speaker]` and the text, as some checkpoints know it.
 
         Raises:
             CheckpointFormatError: it is missing, unreadable, or lacks the begin or end token.
@@ -61,8 +64,8 @@ class SegmentTokenizer:
             ) from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        before, behind = self._around(folder)
-        self._begin, self._end = self._parse(before), self._parse(behind)
+        self._space = " " if spaced else ""
+        self._begin, self._end = self._around(folder)
         self._tokenizer.encode_special_tokens = True  # from now on they stay text
 
     @property
@@ -87,7 +90,7 @@ class SegmentTokenizer:
         """
         if not isinstance(speaker, int) or isinstance(speaker, bool) or not 0 <= speaker < MAX_SPEAKERS:
             raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
-        before = f"[{speaker}]"
+        before = f"[{speaker}]{self._space}"
         try:
             found = self._tokenizer.encode(before + text, add_special_tokens=False)
         except (TypeError, UnicodeError) as error:  # lone surrogates, which no UTF-8 has
@@ -96,24 +99,38 @@ class SegmentTokenizer:
         starts, ends = np.pad(spans, ((len(self._begin), len(self._end)), (0, 0))).T
         return PlacedTokens(np.array([*self._begin, *found.ids, *self._end], dtype=np.int32), starts, ends)
 
-    def _parse(self, special: str) -> list[int]:
-        return [int(token) for token in self._tokenizer.encode(special, add_special_tokens=False).ids]
-
-    def _around(self, folder: Path) -> tuple[str, str]:
-        """Return what stands before and behind `[speaker]text` in a segment."""
+    def _around(self, folder: Path) -> tuple[list[int], list[int]]:
+        """Return the tokens before and behind `[speaker]text` in a segment."""
         config = read_json(folder / "tokenizer_config.json")
         settings: dict[str, Any] = config if isinstance(config, dict) else {}
         named = {name: _content(settings.get(name)) for name in ("bos_token", "eos_token")}
         template = _chat_template(folder, settings)
         if template is not None:
-            return _render(template, named, folder)
-        begin = self._special(named["bos_token"] or BEGIN, folder)
-        return begin, self._special(named["eos_token"] or END, folder)
+            before, behind = _render(template, named, folder)
+            return self._parse(before), self._parse(behind)
+        if around := self._processed():
+            return around
+        if self._tokenizer.token_to_id(BEGIN) is not None:
+            named = {"bos_token": BEGIN, "eos_token": END}
+        return self._special(named["bos_token"] or BEGIN, folder), self._special(named["eos_token"] or END, folder)
 
-    def _special(self, token: str, folder: Path) -> str:
-        if self._tokenizer.token_to_id(token) is None:
+    def _parse(self, special: str) -> list[int]:
+        return [int(token) for token in self._tokenizer.encode(special, add_special_tokens=False).ids]
+
+    def _processed(self) -> tuple[list[int], list[int]] | None:
+        """Return what the tokenizer by itself puts around a text, None unless it is something on both sides."""
+        whole, bare = self._tokenizer.encode(_TEXT), self._tokenizer.encode(_TEXT, add_special_tokens=False)
+        marks = [bool(mark) for mark in whole.special_tokens_mask]
+        if not bare.ids or all(marks):
+            return None
+        first, last = marks.index(False), len(marks) - marks[::-1].index(False)
+        return (whole.ids[:first], whole.ids[last:]) if first > 0 and last < len(marks) else None
+
+    def _special(self, token: str, folder: Path) -> list[int]:
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
             raise CheckpointFormatError(f"the tokenizer in {folder} has no {token}; download the checkpoint again")
-        return token
+        return [int(number)]
 
 
 def _content(token: object) -> str | None:
