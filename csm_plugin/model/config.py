@@ -46,8 +46,11 @@ class ModelConfig:
         return self.generation.drawing(sampling)
 
 
-def read_transformers_config(fields: Fields) -> ModelConfig:
+def read_transformers_config(fields: Fields, codec: CodecConfig | None = None) -> ModelConfig:
     """Read a `config.json` of `model_type` "csm". What it leaves out is CSM-1B's, as in transformers.
+
+    Args:
+        codec: in place of what it says of a codec.
 
     Raises:
         CheckpointFormatError: a value is of the wrong kind, or not supported.
@@ -66,7 +69,7 @@ def read_transformers_config(fields: Fields) -> ModelConfig:
         codebooks=codebooks,
         vocabulary=vocabulary,
         text_vocabulary=fields.size("text_vocab_size", TEXT_VOCABULARY),
-        codec=read_codec_config(fields.part("codec_config")),
+        codec=read_codec_config(fields.part("codec_config")) if codec is None else codec,
     )
 
 

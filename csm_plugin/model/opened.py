@@ -98,11 +98,12 @@ def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoin
     codec = _codec(folder, files, given)
     original = MARK in files
     if not original or _has_transformers_fields(fields):
-        config = read_transformers_config(fields)
+        config = read_transformers_config(fields, None if codec is None else _codec_config(codec))
         dims = HeadDims(config.backbone.head_dim, config.depth.head_dim)
     else:
         dims = head_dims(fields, files, given.head_dims)
-        config = read_original_config(fields, files, _codec_config(codec), dims)
+        own = read_codec_config(fields.part("codec_config")) if codec is None else _codec_config(codec)
+        config = read_original_config(fields, files, own, dims)
     tensors: Tensors = OriginalTensors(files, dims) if original else files
     if codec is not None:
         tensors = WithCodec(tensors, WeightFiles.of(codec, {}))
@@ -135,7 +136,7 @@ def _check_names(files: WeightFiles, fields: Fields) -> None:
         CheckpointFormatError: it is something else.
     """
     mlx = next((name for name in files.names if _MLX.fullmatch(name)), None)
-    if mlx is not None or "quantization" in fields.raw:
+    if mlx is not None or fields.raw.get("quantization"):
         raise CheckpointFormatError(
             f"{files.folder} holds weights in MLX's form ({mlx or 'quantization in config.json'}); take the repository "
             "that they were made from, in transformers' or the original layout"
@@ -158,10 +159,10 @@ def _codec(folder: Path, files: WeightFiles, given: Parts) -> Path | None:
     return _completed(folder, given.codec, CODEC_ID, "codec")
 
 
-def _codec_config(codec: Path | None) -> CodecConfig:
-    path = Path("config.json") if codec is None else codec / "config.json"
-    raw = {} if codec is None else read_json(path)
-    if not isinstance(raw, dict) or raw.get("model_type", "mimi") != "mimi":
+def _codec_config(codec: Path) -> CodecConfig:
+    path = codec / "config.json"
+    raw = read_json(path)
+    if not isinstance(raw, dict) or raw.get("model_type") != "mimi":
         raise CheckpointFormatError(f"{path} is not a Mimi codec's; pass codec={CODEC_ID!r}, or its folder")
     return read_codec_config(Fields(raw, path))
 
