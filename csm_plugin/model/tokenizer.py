@@ -153,7 +153,6 @@ def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
 
 def _render(template: str, named: dict[str, str | None], folder: Path) -> tuple[str, str]:
     """Return what a chat template puts before and behind a message's `[speaker]text`; it runs in a sandbox."""
-    import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -162,7 +161,7 @@ def _render(template: str, named: dict[str, str | None], folder: Path) -> tuple[
     special = {name: token or "" for name, token in named.items()}
     try:
         written = environment.from_string(template).render(messages=[message], add_generation_prompt=False, **special)
-    except (jinja2.TemplateError, TypeError, ValueError) as error:
+    except Exception as error:  # a template may fail in any way
         raise CheckpointFormatError(f"the chat template in {folder} cannot be used ({error}); correct it") from error
     before, middle, behind = written.partition(f"[{_SPEAKER}]{_TEXT}")
     if not middle:
