@@ -15,7 +15,7 @@ from csm_plugin.model.hub.wanted import read_mapping
 from csm_plugin.model.known import KNOWN
 
 _ORIGINAL = {"audio_num_codebooks", "backbone_flavor"}
-_HELPERS: Mapping[str, Kind] = {name: "codec" for one in KNOWN for name in one.needs}
+_HELPERS: Mapping[str, Kind] = {one.codec: "codec" for one in KNOWN if one.codec}
 _KNOWN = {one.hub_id for one in KNOWN}
 
 

@@ -128,7 +128,7 @@ def _list(options: argparse.Namespace, console: Console) -> int:
     known = [one for one in KNOWN if one.hub_id not in here]
     if options.json:
         report = {
-            "bundled": [{"model": name, "bytes": _bytes(at), "folder": str(at)} for name, at in bundled.items()],
+            "bundled": [{"name": name, "bytes": _bytes(at), "folder": str(at)} for name, at in bundled.items()],
             "cached": [dataclasses.asdict(one) | {"folder": str(one.folder)} for one in cached],
             "known": [dataclasses.asdict(one) for one in known],
         }
@@ -160,20 +160,29 @@ def _table_of_those_known(known: list[KnownCheckpoint]) -> Table:
     from csm_plugin.model.hub.sizes import readable
 
     table = Table(title="known, not here: csm models fetch MODEL", title_justify="left")
-    for name in ("model", "size", "licence", "needs", "tested with", "note"):
-        table.add_column(name, justify="right" if name == "size" else "left", overflow="fold")
+    table.add_column("model", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("licence")
+    table.add_column("what it needs, how it was tested, what is special", overflow="fold")
     for one in known:
-        needs = [*(["its terms accepted, HF_TOKEN"] if one.gated else []), *one.needs]
-        note = f"open copy of {one.copy_of}" if one.copy_of else one.note
-        table.add_row(
-            Text(one.hub_id),
-            _UNKNOWN if one.bytes is None else readable(one.bytes),
-            one.licence or _UNKNOWN,
-            Text(", ".join(needs)),
-            one.tested or "nothing yet",
-            Text(note),
-        )
+        size = _UNKNOWN if one.bytes is None else readable(one.bytes)
+        table.add_row(Text(one.hub_id), size, one.licence or _UNKNOWN, Text(_remarks(one)))
     return table
+
+
+def _remarks(one: KnownCheckpoint) -> str:
+    needs = [
+        "its terms accepted and HF_TOKEN" if one.gated else "",
+        one.codec or "",
+        f"the tokenizer of {one.tokenizer}" if one.tokenizer else "",
+    ]
+    remarks = [
+        f"needs {', '.join(filter(None, needs))}" if any(needs) else "",
+        f"tested with {one.tested}" if one.tested else "not tested yet",
+        f"open copy of {one.copy_of}" if one.copy_of else "",
+        one.note,
+    ]
+    return "; ".join(remark for remark in remarks if remark)
 
 
 def _bytes(folder: Path) -> int:

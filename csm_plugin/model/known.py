@@ -9,6 +9,7 @@ Layout = Literal["transformers", "original"]
 
 _CSM_1B = "sesame/csm-1b"
 _MIMI = "kyutai/mimi"
+_LLAMA = "meta-llama/Llama-3.2-1B"
 _REPLICA = "a replica of its files"
 
 
@@ -23,8 +24,9 @@ class KnownCheckpoint:
         licence: of the weights; None if not known.
         gated: whether its terms must be accepted first.
         copy_of: the gated checkpoint that it is an open copy of.
-        needs: other repositories that it takes files from.
-        tested: with what this engine was tested in its stead, or with itself; None if with nothing yet.
+        codec: where its codec comes from; None if it holds its own.
+        tokenizer: where its tokenizer comes from; None if it holds its own.
+        tested: in what form this engine was tested with it; None if in none yet.
         note: what is special.
     """
 
@@ -34,7 +36,8 @@ class KnownCheckpoint:
     licence: str | None = None
     gated: bool = False
     copy_of: str | None = None
-    needs: tuple[str, ...] = ()
+    codec: str | None = None
+    tokenizer: str | None = None
     tested: str | None = None
     note: str = ""
 
@@ -43,7 +46,7 @@ KNOWN = (
     KnownCheckpoint(
         _CSM_1B,
         "transformers",
-        bytes=4_944_026_784 + 2_189_474_180 + 17_209_980 + 59_730,
+        bytes=7_158_348_632,
         licence="Apache-2.0",
         gated=True,
         tested=_REPLICA,
@@ -53,18 +56,22 @@ KNOWN = (
     KnownCheckpoint("eustlb/csm-1b", "transformers", copy_of=_CSM_1B, tested=_REPLICA),
     KnownCheckpoint(
         "Marvis-AI/marvis-tts-250m-v0.1",
-        "transformers",
+        "original",
         licence="Apache-2.0",
+        codec=_MIMI,
         tested=_REPLICA,
         note="a voice is matched by continuing its prompt",
     ),
+    KnownCheckpoint("Marvis-AI/marvis-tts-250m-v0.1-transformers", "transformers", note="Marvis converted"),
     KnownCheckpoint(
         "MisoLabs/MisoTTS",
         "original",
+        bytes=32_750_000_000,
         licence="modified MIT",
-        needs=(_MIMI,),
+        codec=_MIMI,
+        tokenizer=_LLAMA,
         tested=_REPLICA,
-        note="a backbone of 7.7 B parameters",
+        note="8.2 B parameters",
     ),
 )
 

@@ -118,7 +118,7 @@ def _go_on(
                 return  # a part that was not asked for, or none: the next try asks for everything
             had = 0
         with partial.open("ab") as file:
-            for chunk in answer.iter_bytes(_CHUNK_BYTES):
+            for chunk in answer.iter_bytes():
                 file.write(chunk)
                 had += len(chunk)
                 advance(len(chunk))

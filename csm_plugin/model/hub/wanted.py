@@ -52,11 +52,12 @@ def wanted_files(kind: Kind, names: Collection[str], read: Callable[[str], str],
             weights is corrupt.
     """
     lacking = [name for name in _NEEDED[kind] if name not in names]
-    if lacking:
+    if lacking and not _weights_alone(kind, names):
         raise CheckpointFormatError(_lacks(kind, lacking, names, where))
     wanted = [name for name in (*_EXTRAS[kind], *_NEEDED[kind]) if name in names]
     if kind in ("model", "codec"):
-        weights = weight_names(read_mapping(read(CONFIG), f"{where}: {CONFIG}"), names, read, where)
+        config = read_mapping(read(CONFIG), f"{where}: {CONFIG}") if CONFIG in names else {}
+        weights = weight_names(config, names, read, where)
         sounds = sorted(name for name in names if kind == "model" and _SOUNDS.fullmatch(name))
         wanted += [*sounds, *([weights.index] if weights.index else []), *weights.files]
     return list(dict.fromkeys(wanted))
@@ -69,8 +70,10 @@ def missing(folder: Path, kind: Kind) -> list[str]:
         CheckpointFormatError: the configuration or the index of the weights is corrupt.
     """
     lacking = [name for name in _NEEDED[kind] if not (folder / name).is_file()]
-    if lacking or kind in ("tokenizer", "adapter"):
+    if kind in ("tokenizer", "adapter"):
         return lacking
+    if lacking:
+        return [] if _weights_alone(kind, [path.name for path in folder.glob("*")]) else lacking
     config = read_mapping((folder / CONFIG).read_text(encoding="utf-8"), f"{folder / CONFIG}")
     try:
         weight_names_in(folder, config)
@@ -96,6 +99,11 @@ def read_mapping(text: str, where: str) -> Mapping[str, object]:
     if not isinstance(found, dict):
         raise CheckpointFormatError(f"{where} holds a {type(found).__name__}; a JSON object is needed")
     return found
+
+
+def _weights_alone(kind: Kind, names: Collection[str]) -> bool:
+    """Whether it may be one of those models whose sizes stand in their own program, and not in a configuration."""
+    return kind == "model" and SINGLE in names
 
 
 def _lacks(kind: Kind, lacking: list[str], names: Collection[str], where: str) -> str:
