@@ -19,7 +19,7 @@ from csm_plugin.model.hub.cache import cache_folder
 from csm_plugin.model.hub.listing import NotAHub
 from csm_plugin.model.hub.sizes import readable
 from csm_plugin.model.hub.transfer import BrokenOff, Damaged, is_of_the_network
-from csm_plugin.model.known import UNGATED_COPIES
+from csm_plugin.model.known import KNOWN
 
 _REFUSED = (401, 403)
 _TOO_MANY = 429
@@ -40,10 +40,10 @@ def refusal(hub_id: str, revision: str, error: BaseException) -> CheckpointError
     named = f"{hub_id}@{revision}"
     match error:
         case GatedRepoError():
-            others = [copy for copy in UNGATED_COPIES if copy != hub_id]
+            copies = " or ".join(one.hub_id for one in KNOWN if one.copy_of == hub_id)
             return CheckpointAccessError(
                 f"{hub_id} is gated: accept its terms on its hub page and set HF_TOKEN to a token of that account, "
-                f"or use an ungated copy of CSM-1B: {' or '.join(others)}"
+                f"or use an ungated copy{': ' if copies else ''}{copies}"
             )
         case RevisionNotFoundError():
             return CheckpointNotFound(
