@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from csm_plugin.errors import CheckpointFormatError, CheckpointNotFound
-from csm_plugin.model.hub import Kind, fetch
+from csm_plugin.model.hub import Kind, RepositoryCache, fetch, missing
 
 DIGESTS = "SHA256SUMS"
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -71,6 +71,17 @@ def is_on_hub(model: str | Path) -> bool:
     if isinstance(model, str) and model in bundled_models():
         return False
     return not Path(model).expanduser().exists() and hub_id_and_revision(model) is not None
+
+
+def here(model: str | Path, kind: Kind) -> Path | None:
+    """Return the folder of what is on this machine, in a folder or complete in the hub's cache; None otherwise."""
+    named = hub_id_and_revision(model) if is_on_hub(model) else None
+    if named is None:
+        return find_checkpoint(model, kind=kind)
+    cache = RepositoryCache.of(named[0])
+    commit = cache.commit_of(named[1])
+    snapshot = cache.snapshot(commit) if commit else None
+    return snapshot if snapshot is not None and snapshot.is_dir() and not missing(snapshot, kind) else None
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -9,9 +9,10 @@ from typing import Literal
 
 from csm_plugin.errors import CheckpointError, CheckpointFormatError, SettingsError
 from csm_plugin.model.adapter import AdaptedTensors
-from csm_plugin.model.checkpoint import Kind, find_checkpoint
+from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.config import ModelConfig, read_transformers_config
 from csm_plugin.model.fields import Fields, read_json
+from csm_plugin.model.hub import Kind
 from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
 from csm_plugin.model.original import MARK, HeadDims, OriginalTensors, head_dims, read_original_config
 from csm_plugin.model.tokenizer import FILE as TOKENIZER_FILE
@@ -92,29 +93,30 @@ def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoin
             to be completed with cannot be had.
     """
     given = parts or Parts()
-    fields = _fields(folder)
+    fields = read_fields(folder)
     files = WeightFiles.of(folder, fields.raw)
-    _check_names(files, fields)
-    codec = _codec(folder, files, given)
-    original = MARK in files
-    if not original or _has_transformers_fields(fields):
-        config = read_transformers_config(fields, None if codec is None else _codec_config(codec))
-        dims = HeadDims(config.backbone.head_dim, config.depth.head_dim)
-    else:
-        dims = head_dims(fields, files, given.head_dims)
-        own = read_codec_config(fields.part("codec_config")) if codec is None else _codec_config(codec)
-        config = read_original_config(fields, files, own, dims)
-    tensors: Tensors = OriginalTensors(files, dims) if original else files
+    codec = None
+    if given.codec is not None or not brings_codec(files):
+        codec = _completed(folder, given.codec, CODEC_ID, "codec")
+    layout, config, tensors = arrange(
+        fields, files, None if codec is None else read_codec_folder(codec), given.head_dims
+    )
     if codec is not None:
         tensors = WithCodec(tensors, WeightFiles.of(codec, {}))
     if given.adapter is not None:
         tensors = AdaptedTensors(tensors, find_checkpoint(given.adapter, kind="adapter"))
-    tokenizer = _tokenizer(folder, given)
-    return OpenedCheckpoint(folder, "original" if original else "transformers", config, tensors, tokenizer)
+    tokenizer = folder
+    if given.tokenizer is not None or not brings_tokenizer(folder):
+        tokenizer = _completed(folder, given.tokenizer, TOKENIZER_ID, "tokenizer")
+    return OpenedCheckpoint(folder, layout, config, tensors, tokenizer)
 
 
-def _fields(folder: Path) -> Fields:
-    """Return the fields of `config.json`; none where it is missing beside weights that tell enough themselves."""
+def read_fields(folder: Path) -> Fields:
+    """Return the fields of `config.json`; none where it is missing beside weights that tell enough themselves.
+
+    Raises:
+        CheckpointFormatError: it is missing or unreadable.
+    """
     path = folder / "config.json"
     raw = read_json(path)
     if raw is None and not (folder / "model.safetensors").is_file():
@@ -124,12 +126,61 @@ def _fields(folder: Path) -> Fields:
     return Fields(raw or {}, path)
 
 
+def brings_codec(files: Tensors) -> bool:
+    """Whether a checkpoint's weights hold the codec's."""
+    return any(name.startswith(CODEC) for name in files.names)
+
+
+def brings_tokenizer(folder: Path) -> bool:
+    """Whether a checkpoint's folder holds its tokenizer."""
+    return (folder / TOKENIZER_FILE).is_file()
+
+
+def arrange(
+    fields: Fields, files: Tensors, codec: CodecConfig | None, dims: tuple[int, int] | None
+) -> tuple[Layout, ModelConfig, Tensors]:
+    """Tell the layout of a checkpoint, read its sizes, and give its tensors transformers' names.
+
+    Args:
+        fields: of its `config.json`.
+        files: the tensors of its files.
+        codec: the configuration of a codec that is not its own.
+        dims: how wide heads are, for flavours that are not known.
+
+    Raises:
+        CheckpointFormatError: it is no CSM, or in a form that cannot be read.
+    """
+    _check_names(files, fields)
+    original = MARK in files
+    if not original or _has_transformers_fields(fields):
+        config = read_transformers_config(fields, codec)
+        heads = HeadDims(config.backbone.head_dim, config.depth.head_dim)
+    else:
+        heads = head_dims(fields, files, dims)
+        own = read_codec_config(fields.part("codec_config")) if codec is None else codec
+        config = read_original_config(fields, files, own, heads)
+    return ("original", config, OriginalTensors(files, heads)) if original else ("transformers", config, files)
+
+
+def read_codec_folder(folder: Path) -> CodecConfig:
+    """Read the configuration of a codec.
+
+    Raises:
+        CheckpointFormatError: it is not Mimi's.
+    """
+    path = folder / "config.json"
+    raw = read_json(path)
+    if not isinstance(raw, dict) or raw.get("model_type") != "mimi":
+        raise CheckpointFormatError(f"{path} is not a Mimi codec's; pass codec={CODEC_ID!r}, or its folder")
+    return read_codec_config(Fields(raw, path))
+
+
 def _has_transformers_fields(fields: Fields) -> bool:
     """Whether `config.json` has transformers' fields; the original code's may stand beside them."""
     return fields.raw.get("model_type") in MODEL_TYPES and "depth_decoder_config" in fields.raw
 
 
-def _check_names(files: WeightFiles, fields: Fields) -> None:
+def _check_names(files: Tensors, fields: Fields) -> None:
     """Refuse what is no CSM, and weights that other programs have made their own.
 
     Raises:
@@ -138,39 +189,18 @@ def _check_names(files: WeightFiles, fields: Fields) -> None:
     mlx = next((name for name in files.names if _MLX.fullmatch(name)), None)
     if mlx is not None or fields.raw.get("quantization"):
         raise CheckpointFormatError(
-            f"{files.folder} holds weights in MLX's form ({mlx or 'quantization in config.json'}); take the repository "
-            "that they were made from, in transformers' or the original layout"
+            f"{fields.path.parent} holds weights in MLX's form ({mlx or 'quantization in config.json'}); take the "
+            "repository that they were made from, in transformers' or the original layout"
         )
     if MARK in files or fields.raw.get("model_type") == "csm":
         return
     if not fields.raw:
         raise CheckpointFormatError(
-            f"{files.folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint"
+            f"{fields.path.parent} holds no config.json; pass the folder of a Hugging Face CSM checkpoint"
         )
     raise CheckpointFormatError(
         f"{fields.path} describes model_type {fields.raw.get('model_type')!r}; only 'csm' can be loaded"
     )
-
-
-def _codec(folder: Path, files: WeightFiles, given: Parts) -> Path | None:
-    """Return the folder of the codec, None where the checkpoint brings it."""
-    if given.codec is None and any(name.startswith(CODEC) for name in files.names):
-        return None
-    return _completed(folder, given.codec, CODEC_ID, "codec")
-
-
-def _codec_config(codec: Path) -> CodecConfig:
-    path = codec / "config.json"
-    raw = read_json(path)
-    if not isinstance(raw, dict) or raw.get("model_type") != "mimi":
-        raise CheckpointFormatError(f"{path} is not a Mimi codec's; pass codec={CODEC_ID!r}, or its folder")
-    return read_codec_config(Fields(raw, path))
-
-
-def _tokenizer(folder: Path, given: Parts) -> Path:
-    if given.tokenizer is None and (folder / TOKENIZER_FILE).is_file():
-        return folder
-    return _completed(folder, given.tokenizer, TOKENIZER_ID, "tokenizer")
 
 
 def _completed(folder: Path, given: str | Path | None, usual: str, kind: Kind) -> Path:

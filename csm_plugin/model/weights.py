@@ -62,6 +62,21 @@ class Stored:
     def parameters(self) -> int:
         return math.prod(self.shape)
 
+    def check(self, name: str, shape: tuple[int, ...] | None) -> None:
+        """Make sure that a tensor can be read.
+
+        Raises:
+            CheckpointFormatError: it is not of the `shape` that the configuration demands, or holds no floating point.
+        """
+        if shape is not None and self.shape != shape:
+            raise CheckpointFormatError(
+                f"{self.path}: tensor {name!r} has shape {self.shape}, config.json says {shape}"
+            )
+        if self.kind not in FLOATS:
+            raise CheckpointFormatError(
+                f"{self.path}: tensor {name!r} is stored as {self.kind}; floating point is needed: {', '.join(FLOATS)}"
+            )
+
 
 class WeightFiles:
     """The tensors of a checkpoint folder, by the names in its files.
@@ -119,15 +134,7 @@ class WeightFiles:
             CheckpointFormatError: it is missing, or not of the `shape` that the configuration demands.
         """
         stored = self.stored(name)
-        if shape is not None and stored.shape != shape:
-            raise CheckpointFormatError(
-                f"{stored.path}: tensor {name!r} has shape {stored.shape}, config.json says {shape}"
-            )
-        if stored.kind not in FLOATS:
-            raise CheckpointFormatError(
-                f"{stored.path}: tensor {name!r} is stored as {stored.kind}; floating point is needed: "
-                f"{', '.join(FLOATS)}"
-            )
+        stored.check(name, shape)
         try:
             tensor: Tensor = self._mapped(stored).get_tensor(name)
         except (OSError, SafetensorError) as error:

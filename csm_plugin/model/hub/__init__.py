@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from csm_plugin.model.hub.cache import RepositoryCache, cache_folder
-from csm_plugin.model.hub.fetching import fetch
+from csm_plugin.model.hub.fetching import Peek, fetch, peek
 from csm_plugin.model.hub.wanted import Kind, missing
 
-__all__ = ["Kind", "RepositoryCache", "cache_folder", "fetch", "missing"]
+__all__ = ["Kind", "Peek", "RepositoryCache", "cache_folder", "fetch", "missing", "peek"]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import get_token, hf_hub_url
+from huggingface_hub import HfApi, get_token, hf_hub_url
+from huggingface_hub.errors import NotASafetensorsRepoError, SafetensorsParsingError
 from huggingface_hub.utils import build_hf_headers
 from loguru import logger
 
@@ -21,6 +22,7 @@ from csm_plugin.model.hub.wanted import Kind, missing, wanted_files
 
 MARGIN_BYTES = 256 * 2**20
 """What must stay free on the disk beside what is fetched."""
+WEIGHTS = ".safetensors"
 _READ_AT_MOST_BYTES = 64 * 2**20
 """The largest configuration or index that is read: that of CSM-1B's weights has 60 kB."""
 
@@ -44,7 +46,8 @@ def fetch(hub_id: str, revision: str = "main", kind: Kind = "model") -> Path:
     cache = RepositoryCache.of(hub_id)
     try:
         listing = list_repository(hub_id, revision)
-        snapshot = _Download(hub_id, cache, listing).run(kind)
+        download = _Download(hub_id, cache, listing)
+        snapshot = download.run(download.wanted(kind))
         cache.point(revision, listing.commit)
         return snapshot
     except CheckpointError:
@@ -56,6 +59,56 @@ def fetch(hub_id: str, revision: str = "main", kind: Kind = "model") -> Path:
         if not refusals.is_out_of_reach(error):
             raise refused from error
         return _fetched_before(hub_id, cache, revision, kind, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """A repository of which nothing large was fetched.
+
+    Args:
+        folder: its snapshot in the hub's cache, without the weights.
+        weights: the names of the files that hold them, and their sizes in bytes.
+        headers: of each tensor in them: its file, the kind of its numbers, its shape.
+        bytes: of everything that is needed.
+        cached: whether all of it is in the cache.
+    """
+
+    folder: Path
+    weights: Mapping[str, int]
+    headers: Mapping[str, tuple[str, str, tuple[int, ...]]]
+    bytes: int
+    cached: bool
+
+
+def peek(hub_id: str, revision: str = "main") -> Peek:
+    """Look at a model on the hub: its small files are fetched, and of the weights the headers. Blocks.
+
+    Raises:
+        CheckpointError: as for `fetch`.
+    """
+    try:
+        listing = list_repository(hub_id, revision)
+        download = _Download(hub_id, RepositoryCache.of(hub_id), listing)
+        wanted = download.wanted("model")
+        small = [content for content in wanted if not content.name.endswith(WEIGHTS)]
+        snapshot = download.run(small)
+        weights = {content.name: content.size for content in wanted if content.name.endswith(WEIGHTS)}
+        hub = HfApi(token=get_token())
+        headers: dict[str, tuple[str, str, tuple[int, ...]]] = {}
+        for name in weights:
+            told = hub.parse_safetensors_file_metadata(hub_id, name, revision=listing.commit)
+            headers |= {tensor: (name, one.dtype, tuple(one.shape)) for tensor, one in told.tensors.items()}
+    except CheckpointError:
+        raise
+    except (SafetensorsParsingError, NotASafetensorsRepoError) as error:
+        raise CheckpointFormatError(f"{hub_id}: the header of its weights cannot be read ({error})") from error
+    except Exception as error:
+        refused = refusals.refusal(hub_id, revision, error)
+        if refused is None:
+            raise
+        raise refused from error
+    cached = all((snapshot / name).exists() for name in weights)
+    return Peek(snapshot, weights, headers, sum(content.size for content in wanted), cached)
 
 
 def _fetched_before(hub_id: str, cache: RepositoryCache, revision: str, kind: Kind, error: Exception) -> Path:
@@ -83,10 +136,12 @@ class _Download:
     cache: RepositoryCache
     listing: Listing
 
-    def run(self, kind: Kind) -> Path:
-        snapshot = self.cache.snapshot(self.listing.commit)
+    def wanted(self, kind: Kind) -> list[Content]:
         files = self.listing.files
-        wanted = [files[name] for name in wanted_files(kind, files, self._read, self.hub_id)]
+        return [files[name] for name in wanted_files(kind, files, self._read, self.hub_id)]
+
+    def run(self, wanted: list[Content]) -> Path:
+        snapshot = self.cache.snapshot(self.listing.commit)
         lacking = [content for content in wanted if not (snapshot / content.name).exists()]
         if not lacking:
             return snapshot
