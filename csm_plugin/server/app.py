@@ -109,4 +109,5 @@ def load_engine(settings: ServerSettings) -> Engine:
         dtype=settings.dtype,
         max_conversations=settings.max_conversations,
         max_queue=settings.max_queue,
+        graphs=settings.graphs,
     )

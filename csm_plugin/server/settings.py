@@ -36,6 +36,7 @@ class ServerSettings(BaseSettings):
     model: str = Field("csm-tiny", description="bundled name, folder, or Hugging Face id")
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`")
     dtype: str = Field("auto", description="`auto`, `float32`, `bfloat16`, `float16`")
+    graphs: bool = Field(True, description="whether steps on a GPU run as CUDA graphs; without them it is slower")
     max_conversations: int = Field(8, ge=1, le=4096, description="how many speak at the same time")
     max_queue: int = Field(16, ge=0, le=65536, description="how many more may wait to speak; others get 429")
     max_open: int = Field(1000, ge=1, description="conversations that may be open, speaking or not")
