@@ -50,11 +50,14 @@ class FrameGraphs:
         """How many are captured."""
         return sum(captured is not None for captured in self._captured.values())
 
-    def prepare(self, top_ks: Iterable[int]) -> None:
-        """Capture the graphs of all sizes for these top_k; the largest first, whose memory the others share."""
+    def prepare(self, top_ks: Iterable[int], sizes: Iterable[int] | None = None) -> None:
+        """Capture the graphs of some sizes, of all by default, for these top_k.
+
+        The largest comes first, because the others share its memory.
+        """
         if self._recorder is None:
             return
-        for size in reversed(self.sizes):
+        for size in sorted(self.sizes if sizes is None else sizes, reverse=True):
             for ranks in sorted({self._size_of_top_k(top_k) for top_k in top_ks}, reverse=True):
                 self._graph(self._recorder, size, ranks)
 
