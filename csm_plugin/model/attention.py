@@ -19,7 +19,7 @@ Mix = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 """(queries [B, Hkv, N, hd], keys and values [B, Hkv, end, hd], what to add to the scores [B or 1, 1, N or 1, end] or
 None) -> [B, Hkv, N, hd]. The bias is of the queries' dtype, and a slice of rows that are `padded`."""
 
-FLASH_FROM = (8, 0)  # compute capability
+AMPERE = (8, 0)  # compute capability from which there are the flash kernel, and bfloat16
 ALIGNED = 16  # numbers; the memory-efficient kernel wants each row of its bias to begin at a multiple of them
 
 
@@ -27,9 +27,11 @@ def attention_on(device: torch.device, dtype: torch.dtype, head_dim: int) -> Mix
     """Return the attention for a device; grouped queries come as more queries of one head."""
     if device.type != "cuda" or torch.version.hip is not None or head_dim % 8:
         return mix
-    half = dtype in (torch.float16, torch.bfloat16)
-    flash = half and head_dim <= 256 and torch.backends.cuda.is_flash_attention_available()
-    return mix_by_flash if flash and torch.cuda.get_device_capability(device) >= FLASH_FROM else mix_by_efficient
+    new = torch.cuda.get_device_capability(device) >= AMPERE
+    if dtype == torch.bfloat16 and not new:
+        return mix  # emulated there, and no kernel by itself
+    flash = dtype != torch.float32 and head_dim <= 256 and torch.backends.cuda.is_flash_attention_available()
+    return mix_by_flash if flash and new else mix_by_efficient
 
 
 def mix(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -45,7 +47,7 @@ def mix_by_flash(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | N
 
 
 def mix_by_efficient(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Attend with the memory-efficient kernel, which every GPU and dtype has."""
+    """Attend with the memory-efficient kernel, which every GPU has, for all dtypes that it computes in."""
     if bias is not None:
         bias = bias.expand(*queries.shape[:3], keys.shape[2])
     return torch.ops.aten._scaled_dot_product_efficient_attention(queries, keys, values, bias, False)[0]

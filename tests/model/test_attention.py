@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.gpu.cost import Cost
 from csm_plugin.model import attention
 from csm_plugin.model.attention import ALIGNED, attention_on, mix, mix_by_efficient, mix_by_flash
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.random_checkpoint import write_random_checkpoint
 from csm_plugin.model.rows import Rows
 from tests.model.helpers import CPU, GREEDY, MAX_FRAMES, Speaker, speak, text_positions, tokens_of
+from tests.model.test_steps import NoHostSync
 
 GPU = torch.device("cuda:0")
 
@@ -69,6 +71,7 @@ def test_no_group_of_heads_is_left_to_torch(folder: Path, monkeypatch: pytest.Mo
         ((8, 9), torch.float16, mix_by_flash),
         ((9, 0), torch.float32, mix_by_efficient),
         ((7, 5), torch.float16, mix_by_efficient),
+        ((7, 5), torch.bfloat16, mix),
     ],
 )
 def test_a_gpu_attends_by_a_kernel_that_it_has(
@@ -79,7 +82,7 @@ def test_a_gpu_attends_by_a_kernel_that_it_has(
     assert attention_on(GPU, dtype, 64) is kernel
     assert attention_on(GPU, dtype, 20) is mix, "no kernel takes such heads as they are"
     monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: False)
-    assert attention_on(GPU, dtype, 64) is mix_by_efficient
+    assert attention_on(GPU, dtype, 64) is (mix if kernel is mix else mix_by_efficient)
 
 
 def test_a_cpu_attends_as_torch_chooses() -> None:
@@ -98,24 +101,27 @@ def test_the_kernels_are_called_by_name_and_no_switch_of_the_process_is_touched(
     keys = torch.empty(3, 2, 30, 64, device="meta", dtype=torch.bfloat16)
     bias = torch.empty(3, 1, 1, 32, device="meta", dtype=torch.bfloat16)[..., :30] if biased else None
     for kernel in (mix_by_flash, mix_by_efficient):
-        with Named() as named:
+        with Cost() as cost:
             assert kernel(queries, keys, keys, bias).shape == queries.shape
         flash = kernel is mix_by_flash and not biased
         wanted = "_scaled_dot_product_flash_attention" if flash else "_scaled_dot_product_efficient_attention"
-        assert wanted in named.operators and "scaled_dot_product_attention" not in named.operators
+        assert dict(cost.by_operator) == {wanted: 1}
     assert switches() == before
 
 
-class Named(torch.utils._python_dispatch.TorchDispatchMode):
-    """Notes the names of the operators that run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operators: set[str] = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.operators.add(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
+def test_a_context_and_a_frame_run_by_the_kernels_of_a_gpu_and_nothing_waits(folder: Path) -> None:
+    model = CSM(folder, device=torch.device("meta"), dtype=torch.bfloat16, rows=3)
+    model.cache._mix = model.depth._mix = mix_by_flash
+    context = text_positions(model, tokens_of(folder))
+    live = Rows(range(3), model.device, torch.zeros(3, dtype=torch.bool, device=model.device))
+    model.step(live, 50, None)
+    with NoHostSync(), Cost() as cost:
+        model.prefill(0, 0, context[:-1])
+        model.step(live, 50, None)
+    depth, backbone = model.depth.transformer.shape.layers, model.cache.shape.layers
+    assert cost.by_operator["_scaled_dot_product_flash_attention"] == depth * (model.config.codebooks - 1)
+    assert cost.by_operator["_scaled_dot_product_efficient_attention"] == 2 * backbone
+    assert cost.by_operator["scaled_dot_product_attention"] == len(model.mimi.decoder_transformer.layers)
 
 
 def test_rows_of_a_bias_are_padded_to_what_kernels_want() -> None:
