@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from csm_plugin.model import recorder as recorder_module
 from csm_plugin.model.recorder import WARM_UPS, Recorder
 
 GPU = torch.device("cuda:1")
@@ -109,23 +110,43 @@ def test_graphs_of_an_engine_share_memory_and_those_of_two_engines_share_nothing
     assert (first["stream"].device, third["stream"].device) == (torch.device("cuda:0"), GPU)
 
 
-def test_two_engines_never_capture_at_the_same_time(cuda: StandInCuda) -> None:
-    inside, goes_on, order = threading.Event(), threading.Event(), []
+class WatchedLock:
+    """A lock that tells when two threads have asked for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = 0
+        self.two_asked = threading.Event()
+
+    def __enter__(self) -> None:
+        self._asked += 1
+        if self._asked == 2:
+            self.two_asked.set()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_two_engines_never_capture_at_the_same_time(cuda: StandInCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, inside, goes_on = WatchedLock(), threading.Event(), threading.Event()
+    monkeypatch.setattr(recorder_module, "_one_at_a_time", lock)
 
     def slow() -> None:
         inside.set()
         assert goes_on.wait(10)
-        order.append("first")
 
     first = threading.Thread(target=lambda: Recorder(GPU).record(lambda: None, slow))
+    second = threading.Thread(target=lambda: Recorder(GPU).record(lambda: None, lambda: None))
     first.start()
     assert inside.wait(10)
-    second = threading.Thread(target=lambda: Recorder(GPU).record(lambda: None, lambda: order.append("second")))
     second.start()
+    assert lock.two_asked.wait(10)
+    assert len(cuda.captures) == 1, "the second waits"
     goes_on.set()
     first.join(10)
     second.join(10)
-    assert order == ["first", "second"]
+    assert len(cuda.captures) == 2
 
 
 def test_garbage_is_collected_before_a_capture_and_not_within(
