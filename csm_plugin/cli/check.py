@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from csm_plugin.model.inspection import Inspection
 
 _LOADS, _DOES_NOT = 0, 1
-_ROWS = 8
 
 
 def add_parser(actions: Any, shared: argparse.ArgumentParser) -> None:
@@ -93,7 +92,8 @@ def _print(name: str, seen: Inspection, here: list[dict[str, Any]], console: Con
 
     row(name, f"{seen.layout} layout, {seen.codebooks} codebooks, voice prompts by {seen.voice_style}")
     total = sum(seen.parameters.values())
-    row("parameters", f"{total / 1e6:,.1f} M: " + ", ".join(f"{n / 1e6:,.1f} {part}" for part, n in seen.parameters.items()))
+    parts = (f"{count / 1e6:,.1f} {part}" for part, count in seen.parameters.items())
+    row("parameters", f"{total / 1e6:,.1f} M: {', '.join(parts)}")
     row("stored", ", ".join(f"{count / 1e6:,.1f} M as {kind}" for kind, count in seen.kinds.items()))
     row("files", ", ".join(f"{file} {readable(size)}" for file, size in seen.files.items()))
     if not seen.fetched:
@@ -115,4 +115,5 @@ def _sentence(one: dict[str, Any]) -> str:
     if not one["fits"]:
         return f"{one['hardware']}: does not fit in {one['dtype']}"
     rtf = one["rtf_at_best"]
-    return f"{one['hardware']}: RTF {rtf:.2f} at best in {one['dtype']}" + (", slower than real time" if rtf > 1 else "")
+    slow = ", slower than real time" if rtf > 1 else ""
+    return f"{one['hardware']}: RTF {rtf:.2f} at best in {one['dtype']}{slow}"

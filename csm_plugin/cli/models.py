@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from csm_plugin.cli import check
+from csm_plugin.cli.options import add_part_options, parts_of
 from csm_plugin.errors import CheckpointNotFound, SettingsError
 
 if TYPE_CHECKING:
@@ -29,11 +31,11 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
         "models",
         parents=[shared],
         help="list, fetch and remove checkpoints",
-        description="List the checkpoints that are here and those that are known, fetch one from the hub into the "
+        description="List the checkpoints that are here and those that are known, check one, fetch one from the hub into the "
         "cache that every program shares, or remove one from it.",
     )
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_list, _add_fetch, _add_remove):
+    for add in (_add_list, check.add_parser, _add_fetch, _add_remove):
         add(actions, shared)
 
 
@@ -55,6 +57,7 @@ def _add_fetch(actions: Any, shared: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="hub id, with a branch, tag or commit after @ if wanted")
     parser.add_argument("--kind", choices=KINDS, default="model", help="what it is wanted as (default: %(default)s)")
+    add_part_options(parser)
     parser.set_defaults(run=_fetch)
 
 
@@ -78,7 +81,12 @@ def _fetch(options: argparse.Namespace, console: Console) -> int:
     """
     from csm_plugin.model.checkpoint import find_checkpoint
 
-    sys.stdout.write(f"{find_checkpoint(options.model, kind=options.kind)}\n")
+    folder = find_checkpoint(options.model, kind=options.kind)
+    if options.kind == "model":
+        from csm_plugin.model.opened import open_checkpoint
+
+        open_checkpoint(folder, parts_of(options))  # what it is completed with is fetched, too
+    sys.stdout.write(f"{folder}\n")
     return 0
 
 

@@ -31,13 +31,13 @@ Batch = list[tuple[Session, SpeakJob]]
 class Speaking:
     """Speaks the utterances that conversations have waiting. For the device thread only."""
 
-    def __init__(self, model: CSM, registry: Registry, slots: Slots, budget: Budget) -> None:
+    def __init__(self, model: CSM, registry: Registry, slots: Slots, budget: Budget, stepper: Stepper) -> None:
         self._model = model
         self._registry = registry
         self._slots = slots
         self._budget = budget
         self._in_flight: deque[tuple[Batch, PendingStep]] = deque()
-        self.stepper = Stepper(model, fixed_shapes=model.device.type == "cuda")
+        self.stepper = stepper
 
     def begin(self, session: Session, job: SpeakJob) -> bool:
         """Prefill the next chunk of an utterance, which goes live when that is complete.

@@ -15,6 +15,7 @@ from csm_plugin.model.build import build_backbone, build_depth, build_first_head
 from csm_plugin.model.cache import KVCache
 from csm_plugin.model.config import ModelConfig
 from csm_plugin.model.depth import DepthDecoder
+from csm_plugin.model.devices import send
 from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.opened import OpenedCheckpoint, open_checkpoint
 from csm_plugin.model.rows import Rows
@@ -29,7 +30,7 @@ class Frames:
     Args:
         codes: int64 [B, codebooks]; all 0 (but for the last codebook) ends the utterance.
         pcm: float32 [B, frame_samples].
-        finite: bool [B]; false where the row's logits were NaN or infinite.
+        finite: bool [B]; false where the row's logits or sound were NaN or infinite.
         tokens: float32 [B], which token of its text each row speaks, NaN where none is known; None for a checkpoint
             without alignment heads.
     """
@@ -75,7 +76,7 @@ class CSM:
             self.mimi = build_mimi(tensors, config.codec, device)
             self.cache = KVCache(self.backbone, rows, dtype, device)
             heads = config.generation.alignment_heads
-            self.alignment = Alignment(heads, config.backbone, rows, dtype, device) if heads else None
+            self.alignment = Alignment(heads, config.backbone, rows, device) if heads else None
             self.decoder_state = self.mimi.decoder_state(rows)
             self._code_offsets = torch.arange(config.codebooks, device=device) * config.codebook_size
             self._next_input = torch.zeros(rows, config.backbone.width, dtype=dtype, device=device)
@@ -125,7 +126,7 @@ class CSM:
         self._next_input[row] = self._embed(last)[0]
         self._position[row] = position
         self._frame[row] = 0
-        self._noise[row, :max_frames] = torch.from_numpy(noise).to(self.device, non_blocking=True)
+        self._noise[row, :max_frames] = send(noise, self.device)
         self._rank_bias[row] = 0.0
         for part, (temperature, top_k) in enumerate(drawing.parts):
             self._inverse_temperature[row, part] = 1.0 / temperature if temperature > 0 else 1.0
@@ -159,7 +160,7 @@ class CSM:
         rows.put(self._next_input, self._embed_frames(codes))
         rows.put(self._position, positions + 1)
         rows.put(self._frame, frame + 1)
-        failed = logits.sum(-1, dtype=torch.float32) + last_logits.sum(-1, dtype=torch.float32)
+        failed = logits.sum(-1, dtype=torch.float32) + last_logits.sum(-1, dtype=torch.float32) + pcm.sum(-1)
         tokens = self.alignment.tokens(rows, gaze) if self.alignment is not None and gaze is not None else None
         return Frames(codes, pcm, torch.isfinite(failed), tokens)
 
@@ -201,4 +202,4 @@ class CSM:
         return F.embedding(codes + self._code_offsets, self.frame_embedding).sum(1)
 
     def _to_device(self, numbers: np.ndarray) -> Tensor:
-        return torch.from_numpy(numbers.astype(np.int64)).to(self.device)
+        return send(numbers.astype(np.int64), self.device)
