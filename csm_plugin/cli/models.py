@@ -31,8 +31,8 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
         "models",
         parents=[shared],
         help="list, fetch and remove checkpoints",
-        description="List the checkpoints that are here and those that are known, check one, fetch one from the hub into the "
-        "cache that every program shares, or remove one from it.",
+        description="List the checkpoints that are here and those that are known, check one, fetch one from the hub "
+        "into the cache that every program shares, or remove one from it.",
     )
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_add_list, check.add_parser, _add_fetch, _add_remove):
