@@ -14,7 +14,7 @@ from transformers.models.mimi.modeling_mimi import MimiRotaryEmbedding
 
 from csm_plugin.errors import CheckpointFormatError, SettingsError
 from csm_plugin.model.transformer import TransformerShape, rotation_table
-from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
+from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, VOICE_STYLES, Sampling, VoiceStyle
 
 TEMPERATURE, TOP_K = 0.9, 50  # the reference implementation's, for a checkpoint that says nothing
 FIXED_CSM = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "codebook_eos_token_id": 0}
@@ -47,6 +47,7 @@ class ModelConfig:
     alignment_heads: tuple[tuple[int, int], ...]  # (layer, head) of the backbone that look at what is being spoken
     temperature: float  # where nobody says otherwise
     top_k: int
+    voice_style: VoiceStyle  # how a voice prompt is followed that does not say
     csm: CsmConfig
     mimi: MimiConfig
 
@@ -62,7 +63,7 @@ class ModelConfig:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read and check `config.json`, and what `generation_config.json` says of alignment heads and sampling.
+    """Read and check `config.json`, and what `generation_config.json` says of alignment heads, sampling and voices.
 
     Raises:
         CheckpointFormatError: a file is missing, unreadable, not a CSM's, or of a shape that is not supported.
@@ -94,6 +95,7 @@ def read_config(folder: Path) -> ModelConfig:
         alignment_heads=_alignment_heads(generation, _shape(csm)),
         temperature=TEMPERATURE if own.temperature is None else own.temperature,
         top_k=TOP_K if own.top_k is None else own.top_k,
+        voice_style=_voice_style(generation),
         csm=csm,
         mimi=mimi,
     )
@@ -138,6 +140,18 @@ def _alignment_heads(path: Path, backbone: TransformerShape) -> tuple[tuple[int,
             f"{limits[0] - 1} and heads from 0 to {limits[1] - 1}; correct it, or leave it out"
         )
     return tuple((layer, head) for layer, head in valid)
+
+
+def _voice_style(path: Path) -> VoiceStyle:
+    """Return how a generation config says that voice prompts are followed."""
+    raw = _read_json(path)
+    given = raw.get("voice_prompt_style", "context") if isinstance(raw, dict) else "context"
+    style = next((style for style in VOICE_STYLES if style == given), None)
+    if style is None:
+        raise CheckpointFormatError(
+            f"{path}: voice_prompt_style is {given!r}; it must be 'context' or 'continue'; correct it, or leave it out"
+        )
+    return style
 
 
 def _own_sampling(path: Path) -> Sampling:

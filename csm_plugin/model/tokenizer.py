@@ -59,15 +59,18 @@ class SegmentTokenizer:
         """
         return self.place(text, speaker).tokens
 
-    def place(self, text: str, speaker: int) -> PlacedTokens:
+    def place(self, text: str, speaker: int, behind: str = "") -> PlacedTokens:
         """Return the tokens of a segment's text and where they lie in it.
+
+        Args:
+            behind: text that the segment begins with, and a space after it; its tokens lie before the text.
 
         Raises:
             InputError, TextError: as for `encode`.
         """
         if not isinstance(speaker, int) or isinstance(speaker, bool) or not 0 <= speaker < MAX_SPEAKERS:
             raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
-        before = f"[{speaker}]"
+        before = f"[{speaker}]{behind} " if behind else f"[{speaker}]"
         try:
             found = self._tokenizer(
                 before + text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
