@@ -21,6 +21,7 @@ import soundfile
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.errors import AudioError
+from csm_plugin.server.inside import Context
 from csm_plugin.server.uploads import decode_upload
 from csm_plugin.server.voice_shelf import VoiceShelf
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle
@@ -97,6 +98,16 @@ def test_an_added_voice_keeps_its_style(server: RunningServer, style: VoiceStyle
         alone = np.concatenate([to_int16(c.pcm) for c in talk.speak("Hello.", Sampling(seed=2))])
     np.testing.assert_allclose(np.frombuffer(spoken.content, "<i2").astype(int), alone, atol=1)
     assert httpx.delete(f"{server.url}/v1/voices/eve").status_code == 204
+
+
+def test_positions_of_a_voice_prompt_count_as_taken_in_either_style(server: RunningServer) -> None:
+    def used(style: VoiceStyle) -> int:
+        prompt = VoicePrompt("eve", "This is me.", decode_upload(file_of("WAV"), 30), style=style)
+        with server.engine.conversation(voice=prompt) as talk:
+            list(talk.speak("Hello.", Sampling(seed=2, max_seconds=0.8, trim_silence=False)))
+            return Context(talk).used
+
+    assert used("continue") == used("context")
 
 
 async def test_sockets_are_told_of_new_voices(server: RunningServer) -> None:
