@@ -27,6 +27,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: %(default)s)")
 
 
+def fetch_first(model: str) -> None:
+    """Fetch a model that is on the hub before anything else is shown: its progress cannot share a terminal.
+
+    Raises:
+        CheckpointError: it cannot be had; the message says what to do.
+    """
+    from csm_plugin.model.checkpoint import find_checkpoint, is_on_hub
+
+    if is_on_hub(model):
+        find_checkpoint(model)
+
+
 def load_engine(model: str, device: str) -> Engine:
     """Load an engine for one conversation.
 

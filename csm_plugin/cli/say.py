@@ -16,7 +16,7 @@ from loguru import logger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from csm_plugin.cli.options import add_model_options, load_engine
+from csm_plugin.cli.options import add_model_options, fetch_first, load_engine
 from csm_plugin.errors import SettingsError, TextError
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text import is_speakable, normalize, split_sentences
@@ -89,6 +89,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     try:
         with ExitStack() as opened:
             writes = _open_outputs(options, opened)
+            fetch_first(options.model)
             with console.status(f"loading {options.model}"):
                 engine = opened.enter_context(load_engine(options.model, options.device))
             with engine.conversation(voice=options.voice, speaker=options.speaker, sampling=sampling) as talk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -32,6 +33,8 @@ class SamplingFields(Shape):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     max_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
     trim_silence: bool = True
+    depth_temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    depth_top_k: Annotated[int, Field(ge=1, le=65_536)] | None = None
 
     def sampling(self) -> Sampling:
         """Return it as the engine takes it."""
@@ -40,13 +43,7 @@ class SamplingFields(Shape):
     @classmethod
     def of(cls, sampling: Sampling) -> SamplingFields:
         """Write a `Sampling` down."""
-        return cls(
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            seed=sampling.seed,
-            max_seconds=sampling.max_seconds,
-            trim_silence=sampling.trim_silence,
-        )
+        return cls(**dataclasses.asdict(sampling))
 
 
 class WordTime(Shape):

@@ -134,7 +134,7 @@ class Conversation:
         longest = longest_utterance(spoken, sampling.max_seconds)
         script = Script.of(spoken, placed)
         clock = WordClock.of(script, self._session.pace, attention=self._scheduler.model.alignment is not None)
-        _, ranks = self._scheduler.model.config.drawing(sampling)
+        ranks = self._scheduler.model.config.drawing(sampling).ranks
         job = SpeakJob(FrameBuffer(), entry, placed.tokens, continued, script, clock, sampling, ranks, seed, longest)
         self._scheduler.registry.submit(self._session, job)
         return Utterance(

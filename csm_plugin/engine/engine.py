@@ -20,8 +20,9 @@ from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.errors import SettingsError
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.csm import CSM
+from csm_plugin.model.opened import OpenedCheckpoint, Parts, open_checkpoint
 from csm_plugin.model.tokenizer import SegmentTokenizer
-from csm_plugin.model.weights import WeightFiles
+from csm_plugin.model.weights import parameters
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.sentences import split_sentences
@@ -51,6 +52,10 @@ class Engine:
         cls,
         model: str | Path = "csm-tiny",
         *,
+        adapter: str | Path | None = None,
+        codec: str | Path | None = None,
+        tokenizer: str | Path | None = None,
+        head_dims: tuple[int, int] | None = None,
         device: str = "auto",
         dtype: str = "auto",
         max_conversations: int = 8,
@@ -59,7 +64,13 @@ class Engine:
         """Load a model and start its device thread. Blocks for as long as loading takes.
 
         Args:
-            model: a bundled name, a local folder, or a hub id, looked for in that order.
+            model: a bundled name, a local folder, or a hub id, looked for in that order; a revision may stand behind a
+                hub id: "sesame/csm-1b@main".
+            adapter: folder or hub id of a PEFT LoRA adapter, which is merged into the weights.
+            codec: folder or hub id of a Mimi codec, for a checkpoint without one; `kyutai/mimi` if None.
+            tokenizer: folder or hub id of the tokenizer, for a checkpoint without one.
+            head_dims: how wide the heads of backbone and depth decoder are, for a checkpoint in the original layout
+                whose flavours are not known.
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
             dtype: "auto" (float32 for small models on a CPU, bfloat16 otherwise), "float32", "bfloat16", "float16".
             max_conversations: how many speak at the same time; each takes memory for its cache.
@@ -72,20 +83,21 @@ class Engine:
         for name, value, least in (("max_conversations", max_conversations, 1), ("max_queue", max_queue, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise SettingsError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        parts = Parts(adapter, codec, tokenizer, head_dims)
         where = _device(device)
         if dtype != "auto" and dtype not in DTYPES:
             raise SettingsError(f"dtype is {dtype!r}; allowed are 'auto', {', '.join(map(repr, DTYPES))}")
         folder = find_checkpoint(model)
-        kind = DTYPES[dtype] if dtype != "auto" else _auto_dtype(folder, where)
-        tokenizer = SegmentTokenizer(folder)
-        csm = CSM(folder, device=where, dtype=kind, rows=max_conversations)
-        from_hub = "/" in str(model) and not Path(model).expanduser().is_dir()
-        name = str(model) if from_hub else folder.name
+        opened = open_checkpoint(folder, parts)
+        kind = DTYPES[dtype] if dtype != "auto" else _auto_dtype(opened, where)
+        segments = opened.read_tokenizer()
+        csm = CSM(opened, device=where, dtype=kind, rows=max_conversations)
+        name = _name(model, folder) + ("" if adapter is None else f"+{_name(adapter)}")
         logger.info(
             "model loaded", model=name, device=str(where), dtype=str(kind).removeprefix("torch."),
             rows=max_conversations, mb_per_row=round(csm.bytes_per_row / 2**20, 1),
         )  # fmt: skip
-        return cls(csm, tokenizer, VoiceLibrary.beside(folder), name, max_queue)
+        return cls(csm, segments, VoiceLibrary.beside(folder), name, max_queue)
 
     @property
     def sample_rate(self) -> int:
@@ -196,6 +208,12 @@ def _device(device: str) -> torch.device:
     return where
 
 
-def _auto_dtype(folder: Path, device: torch.device) -> torch.dtype:
-    small = WeightFiles(folder).parameters() < SMALL_PARAMETERS
+def _name(model: str | Path, folder: Path | None = None) -> str:
+    """Return how a model is called: its hub id, or its folder's name."""
+    place = Path(model).expanduser()
+    return str(model) if "/" in str(model) and not place.is_dir() else (folder or place).name
+
+
+def _auto_dtype(opened: OpenedCheckpoint, device: torch.device) -> torch.dtype:
+    small = parameters(opened.tensors) < SMALL_PARAMETERS
     return torch.float32 if small and device.type == "cpu" else torch.bfloat16

@@ -44,7 +44,7 @@ def test_sampled_codes_are_the_same_alone_and_in_a_batch_of_8_with_mixed_lengths
     given, frames = contexts(model, folder), 24
     alone = []
     for row, (context, sampling) in enumerate(zip(given, samplings(), strict=True)):
-        _, ranks = model.config.drawing(sampling)
+        ranks = model.config.drawing(sampling).ranks
         alone.append(speak(Speaker.begin(model, row, context, sampling, seed=row), frames, ranks))
     arrivals = [0, 5, 2, 2, 9, 0, 1, 13]
     speakers: dict[int, Speaker] = {}
