@@ -24,6 +24,8 @@ from tests.engine.helpers import GREEDY, TWENTY_FRAMES, HeldEncoder, Prefills, c
 from tests.engine.test_context import lose_caches, settled
 from tests.model.helpers import CPU, Speaker, frame_positions, reference_of, speak, text_positions, tokens_of
 from tests.model.test_parity import generated
+from tests.replicas.repositories import write_marvis, write_mimi, write_reference
+from tests.replicas.tensors import MARVIS
 
 Eventually = Callable[[Callable[[], bool]], None]
 RANDOM = np.random.default_rng(0)
@@ -102,6 +104,26 @@ def test_it_says_what_transformers_says_behind_both_texts_and_the_prompts_frames
     count = min(len(ours), len(theirs))
     assert count > 40
     assert np.array_equal(ours[:count], theirs[:count].numpy())
+
+
+def test_marvis_says_what_transformers_says_without_being_told_a_style(tmp_path: Path, prompt: VoicePrompt) -> None:
+    folder, codec = write_marvis(tmp_path / "marvis", MARVIS), write_mimi(tmp_path / "mimi", MARVIS)
+    reference = reference_of(write_reference(tmp_path / "reference", MARVIS))
+    with Engine.load(folder, codec=codec, max_conversations=1) as engine:
+        tokens = engine._tokenizer.encode(f"{PROMPT_TEXT} And so on.", 0)
+        # Marvis's vocabulary has no place for transformers' placeholders: take ids that the text does not use
+        frame, closing = np.setdiff1d(np.arange(300), tokens)[:2].tolist()
+        reference.config.audio_token_id, reference.config.audio_eos_token_id = frame, closing
+        theirs = generated(
+            reference,
+            np.concatenate((tokens, [frame] * FRAMES)),
+            input_values=torch.from_numpy(prompt.pcm)[None, None],
+            input_values_cutoffs=torch.tensor([[len(prompt.pcm)]]),
+        )
+        with engine.conversation(replace(prompt, style=None)) as talk:
+            ours = spoken(talk, "And so on.", Sampling(temperature=0, max_seconds=2.4, trim_silence=False))
+    assert len(ours) == 30 and len(np.unique(ours, axis=0)) > 15, "the model is stuck"
+    assert np.array_equal(ours, theirs[:30].numpy())
 
 
 def test_every_utterance_continues_the_prompt_behind_what_was_said_and_heard(
