@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from csm_plugin.errors import SettingsError
 
@@ -14,6 +15,11 @@ FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 TEXT = -1
 """Marks the code columns of a text position, and the token column of a frame, in context positions
 (int32 [n, 1 + codebooks])."""
+
+VoiceStyle = Literal["context", "continue"]
+"""How a voice prompt is used: as a segment before all others, or as the beginning of every utterance."""
+
+VOICE_STYLES: tuple[VoiceStyle, ...] = get_args(VoiceStyle)
 
 
 @dataclass(frozen=True, slots=True)

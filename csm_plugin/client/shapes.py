@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from csm_plugin.conversation import Word
-from csm_plugin.settings import Sampling
+from csm_plugin.settings import Sampling, VoiceStyle
 
 Number = Annotated[int, Field(ge=0, lt=2**32)]
 Piece = Annotated[int, Field(ge=0, lt=2**16)]
@@ -69,6 +69,13 @@ class UploadedVoice(Shape):
     name: Name
     text: Text
     number: Number
+    style: VoiceStyle | None = None
+    """Whether it stands in front of the conversation or every utterance continues it; null: as the model was made."""
+
+    @model_serializer(mode="wrap")
+    def _without_no_style(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what servers from before there were styles do not know."""
+        return {name: value for name, value in write(self).items() if value is not None}
 
 
 class Fault(Shape):

@@ -2,7 +2,7 @@
 
 from csm_plugin.conversation.budget import Budget, longest_utterance
 from csm_plugin.conversation.ledger import Ledger
-from csm_plugin.conversation.segment import Entry, Positions, Segment, text_positions
+from csm_plugin.conversation.segment import Entry, Positions, Segment, frame_positions, text_positions
 from csm_plugin.conversation.voices import VoiceLibrary, VoicePrompt
 from csm_plugin.conversation.words import Word, split_words
 
@@ -15,6 +15,7 @@ __all__ = [
     "VoiceLibrary",
     "VoicePrompt",
     "Word",
+    "frame_positions",
     "longest_utterance",
     "split_words",
     "text_positions",

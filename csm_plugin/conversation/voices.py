@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ import numpy.typing as npt
 from csm_plugin.audio.files import read_audio
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.errors import AudioError, TextError, VoiceError
-from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.settings import SAMPLE_RATE_HZ, VOICE_STYLES, VoiceStyle
 from csm_plugin.text.normalize import normalize
 
 MAX_PROMPT_S = 30.0
@@ -30,17 +32,25 @@ class VoicePrompt:
         text: the words of the recording.
         pcm: float32 [samples] in [-1, 1], mono, at most 30 s.
         sample_rate: in Hz.
+        style: "context" puts the recording in front of the conversation, as something that was said; "continue" has
+            every utterance go on from it, as if both were one. None: as the checkpoint was made for.
 
     Raises:
-        VoiceError: the text has no words in it, or the recording cannot be used.
+        VoiceError: the text has no words in it, the recording cannot be used, or there is no such style.
     """
 
     name: str
     text: str
     pcm: npt.NDArray[np.float32] = field(repr=False)
     sample_rate: int = SAMPLE_RATE_HZ
+    style: VoiceStyle | None = None
 
     def __post_init__(self) -> None:
+        if self.style is not None and self.style not in VOICE_STYLES:
+            given = repr(self.style) if isinstance(self.style, str) else f"of type {type(self.style).__name__}"
+            raise VoiceError(
+                f"the voice prompt {self.name!r} has the style {given[:64]}; it must be 'context', 'continue' or None"
+            )
         try:
             object.__setattr__(self, "text", normalize(self.text))
             pcm = check_pcm(self.pcm, self.sample_rate, max_seconds=MAX_PROMPT_S)
@@ -53,7 +63,8 @@ class VoicePrompt:
 class VoiceLibrary:
     """The voice prompts in some folders: `name.wav` or `name.flac` beside `name.txt`.
 
-    Read when first asked for. Thread-safe.
+    A `name.json` beside them may name the prompt's style: `{"style": "continue"}`. All are read when first asked for.
+    Thread-safe.
     """
 
     def __init__(self, folders: list[Path]) -> None:
@@ -96,6 +107,21 @@ class VoiceLibrary:
         try:
             pcm, rate = read_audio(path, max_seconds=MAX_PROMPT_S)
             text = path.with_suffix(".txt").read_text(encoding="utf-8")
-        except (AudioError, OSError, UnicodeDecodeError) as error:
+            style = _read_style(path.with_suffix(".json"))
+        except (AudioError, OSError, ValueError) as error:
             raise VoiceError(f"the files of voice {name!r} cannot be read: {error}") from error
-        return VoicePrompt(name, text, pcm, rate)
+        return VoicePrompt(name, text, pcm, rate, style)
+
+
+def _read_style(path: Path) -> Any:
+    """Return the `style` that a voice's JSON file names; None where it names none, or is not there.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or holds no JSON object.
+    """
+    if not path.is_file():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(told, dict):
+        raise ValueError(f'{path.name} holds no JSON object; write {{"style": "continue"}}, or remove it')
+    return told.get("style")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from csm_plugin.model.fields import Fields
-from csm_plugin.model.flavours import VoiceStyle, backbone_flavour
+from csm_plugin.model.flavours import backbone_flavour
 from csm_plugin.model.generation import Drawing, Generation, read_generation
 from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
 from csm_plugin.model.rope import Rope
 from csm_plugin.model.transformer import TransformerShape
-from csm_plugin.settings import Sampling
+from csm_plugin.settings import Sampling, VoiceStyle
 
 THETA = 500_000.0
 FIXED_TRANSFORMER: dict[str, object] = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu"}

@@ -6,12 +6,9 @@ Source: `models.py` of SesameAILabs' csm, of Marvis-Labs' marvis-tts and of Miso
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from csm_plugin.model.transformer import TransformerShape
-
-VoiceStyle = Literal["context", "continue"]
-"""How a voice prompt is used: as a segment before all others, or as the beginning of every utterance."""
+from csm_plugin.settings import VoiceStyle
 
 
 @dataclass(frozen=True, slots=True)

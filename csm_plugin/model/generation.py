@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
 from csm_plugin.errors import CheckpointFormatError, SettingsError
 from csm_plugin.model.fields import read_json
-from csm_plugin.model.flavours import VoiceStyle
 from csm_plugin.model.transformer import TransformerShape
-from csm_plugin.settings import Sampling
+from csm_plugin.settings import VOICE_STYLES, Sampling, VoiceStyle
 
 TEMPERATURE, TOP_K = 0.9, 50  # the reference implementation's, for a checkpoint that says nothing
 Number = TypeVar("Number", int, float)
@@ -101,8 +100,8 @@ def read_generation(folder: Path, backbone: TransformerShape) -> Generation:
 
 
 def _voice_style(path: Path, style: Any) -> VoiceStyle | None:
-    if style is not None and style not in get_args(VoiceStyle):
-        allowed = " or ".join(map(repr, get_args(VoiceStyle)))
+    if style is not None and style not in VOICE_STYLES:
+        allowed = " or ".join(map(repr, VOICE_STYLES))
         raise CheckpointFormatError(f"{path}: voice_prompt_style is {style!r}; it must be {allowed}; or leave it out")
     return cast(VoiceStyle | None, style)
 

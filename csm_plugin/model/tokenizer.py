@@ -82,15 +82,18 @@ class SegmentTokenizer:
         """
         return self.place(text, speaker).tokens
 
-    def place(self, text: str, speaker: int) -> PlacedTokens:
+    def place(self, text: str, speaker: int, behind: str = "") -> PlacedTokens:
         """Return the tokens of a segment's text and where they lie in it.
+
+        Args:
+            behind: text that the segment begins with, and a space after it; its tokens lie before the text.
 
         Raises:
             InputError, TextError: as for `encode`.
         """
         if not isinstance(speaker, int) or isinstance(speaker, bool) or not 0 <= speaker < MAX_SPEAKERS:
             raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
-        before = f"[{speaker}]{self._space}"
+        before = f"[{speaker}]{self._space}" + (f"{behind} " if behind else "")
         try:
             found = self._tokenizer.encode(before + text, add_special_tokens=False)
         except (TypeError, UnicodeError) as error:  # lone surrogates, which no UTF-8 has

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
@@ -110,16 +111,18 @@ class VoiceShelf:
             raise Refusal("there is a voice of that name; remove it first", status=409, code="exists", param="name")
         if len(self.names) >= self._most:
             raise Refusal(f"there are {self._most} voices, which is the most; remove one", status=409, code="too_many")
-        wav, _, text = self._files(name)
+        wav, _, text, told = self._files(name)
         part = self._folder / f".{uuid.uuid4().hex}"
         try:
             write_wav(part.with_suffix(".wav"), prompt.pcm, SAMPLE_RATE_HZ)
             part.with_suffix(".txt").write_text(prompt.text, encoding="utf-8")
+            part.with_suffix(".json").write_text(json.dumps({"style": prompt.style}), encoding="utf-8")
+            part.with_suffix(".json").replace(told)
             part.with_suffix(".txt").replace(text)
             part.with_suffix(".wav").replace(wav)
         finally:
-            part.with_suffix(".wav").unlink(missing_ok=True)
-            part.with_suffix(".txt").unlink(missing_ok=True)
+            for suffix in (".wav", ".txt", ".json"):
+                part.with_suffix(suffix).unlink(missing_ok=True)
             self._read_at_ns = -1
         logger.info("a voice was added", seconds=round(len(prompt.pcm) / SAMPLE_RATE_HZ, 1))
 
@@ -152,7 +155,7 @@ class VoiceShelf:
         return self._prompts[name]
 
     def _files(self, name: str) -> tuple[Path, ...]:
-        return tuple(self._folder / f"{name}{suffix}" for suffix in (".wav", ".flac", ".txt"))
+        return tuple(self._folder / f"{name}{suffix}" for suffix in (".wav", ".flac", ".txt", ".json"))
 
     def _is_inside(self, name: str) -> bool:
         """Whether a voice's files are really in the folder, and no links that lead out of it."""

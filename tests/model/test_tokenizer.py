@@ -64,6 +64,20 @@ def test_merged_tokens_cover_the_text_in_order(merging: SegmentTokenizer, text: 
     assert all(later[0] <= earlier[1] and earlier <= later for earlier, later in pairwise(spans))
 
 
+@pytest.mark.parametrize("text", [*SENTENCES, "naïve café 😀 — done", "Hi <|end_of_text|> you"])
+@pytest.mark.parametrize("behind", ["She sells seashells.", "[1]Hello", "naïve — done"])
+def test_a_text_behind_another_is_read_with_it_and_has_its_own_tokens_alone(
+    merging: SegmentTokenizer, behind: str, text: str
+) -> None:
+    placed = merging.place(text, 0, behind)
+    assert np.array_equal(placed.tokens, merging.encode(f"{behind} {text}", 0))
+    spans = [(max(0, start), end) for start, end in zip(placed.starts, placed.ends, strict=True) if end > 0]
+    assert spans[0][0] == 0 and spans[-1][1] == len(text)
+    own = np.flatnonzero(placed.ends > 0)
+    assert own[0] >= len(merging.encode(behind, 0)) - 2  # merged with the space before it, it is one of its own
+    assert np.array_equal(own, np.arange(own[0], own[0] + len(own))) and own[-1] == len(placed.tokens) - 2
+
+
 def test_an_empty_text_has_no_token_of_its_own(merging: SegmentTokenizer) -> None:
     assert (merging.place("", 0).ends <= 0).all()
 
