@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation import Entry, Ledger, VoicePrompt, Word, split_words
+from csm_plugin.conversation.durations import Pace, expected_s
 from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.delivery import Delivery
-from csm_plugin.conversation.durations import Pace, expected_s
 from csm_plugin.engine.frame_buffer import FrameBuffer
 from csm_plugin.engine.loudness import speech_s
 from csm_plugin.engine.script import Script
