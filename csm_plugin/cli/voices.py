@@ -233,8 +233,8 @@ def _report(name: str, voice: PreparedVoice) -> list[str]:
     cut = ", cut with its text at the end of a sentence" if voice.is_cut else ""
     return [
         f"[bold]{name}[/]: {voice.seconds:.1f} s of {voice.given_s:.1f} s{cut}",
-        f"  speech at {voice.level_db:.1f} dBFS, levelled by {voice.gain_db:+.1f} dB; noise {voice.snr_db:.0f} dB below "
-        f"it; {voice.clipped:.2%} of the samples clipped",
+        f"  speech at {voice.level_db:.1f} dBFS, levelled by {voice.gain_db:+.1f} dB; "
+        f"noise {voice.snr_db:.0f} dB below it; {voice.clipped:.2%} of the samples clipped",
         f"  {len(voice.text.split())} words, spoken in {voice.pace:.2f} times the usual time",
     ]
 
