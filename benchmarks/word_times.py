@@ -21,9 +21,9 @@ import torch
 
 from benchmarks.report import report
 from csm_plugin.conversation import Word, split_words
+from csm_plugin.conversation.durations import Pace
 from csm_plugin.engine import Engine
 from csm_plugin.engine.delivery import Delivery
-from csm_plugin.engine.durations import Pace
 from csm_plugin.engine.encoding import Encoding
 from csm_plugin.engine.script import Script
 from csm_plugin.engine.word_clock import WordClock

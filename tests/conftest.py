@@ -12,6 +12,24 @@ from csm_plugin.engine import Engine
 from csm_plugin.model.random_checkpoint import write_random_checkpoint
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data directory for all tests, so that none reads or writes the user's own voices."""
+    with pytest.MonkeyPatch.context() as patch:
+        data = tmp_path_factory.mktemp("data")
+        patch.setenv("XDG_DATA_HOME", str(data))
+        patch.delenv("CSM_VOICES", raising=False)
+        yield data
+
+
+@pytest.fixture(autouse=True)
+def own_voices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The test's own folder of the user's own voices; not there yet."""
+    data = tmp_path_factory.mktemp("own-data")
+    monkeypatch.setenv("XDG_DATA_HOME", str(data))
+    return data / "csm-plugin" / "voices"
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of 8 codebooks with random weights: speaks noise, never ends by itself."""

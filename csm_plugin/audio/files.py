@@ -32,6 +32,14 @@ def read_audio(path: str | Path, *, max_seconds: float = MAX_AUDIO_S) -> tuple[P
     Raises:
         AudioError: there is no such file, it is not sound or is damaged, or it is too long or of an unusable rate.
     """
+    channels, rate = read_channels(path, max_seconds=max_seconds)
+    if channels.shape[1] > 1:
+        logger.debug("mixing down to mono", file=str(path), channels=channels.shape[1])
+    return check_pcm(channels.mean(axis=1), rate, max_seconds=max_seconds), rate
+
+
+def read_channels(path: str | Path, *, max_seconds: float = MAX_AUDIO_S) -> tuple[npt.NDArray[np.float32], int]:
+    """Read a sound file as it is: float32 [samples, channels], full scale at 1, and its rate; like `read_audio`."""
     source = Path(path)
     if not source.is_file():
         raise AudioError(f"there is no file {source}; give the path of a sound file (WAV, FLAC, Ogg or MP3)")
@@ -46,9 +54,7 @@ def read_audio(path: str | Path, *, max_seconds: float = MAX_AUDIO_S) -> tuple[P
         raise AudioError(
             f"{source} cannot be read as sound ({error}); it must be an undamaged WAV, FLAC, Ogg or MP3 file"
         ) from error
-    if channels.shape[1] > 1:
-        logger.debug("mixing down to mono", file=str(source), channels=channels.shape[1])
-    return check_pcm(channels.mean(axis=1), rate, max_seconds=max_seconds), rate
+    return channels, rate
 
 
 class WavWriter:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from dataclasses import dataclass, field
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ import numpy.typing as npt
 
 from csm_plugin.audio.files import read_audio
 from csm_plugin.audio.pcm import check_pcm, resample
+from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S, prepare_file
+from csm_plugin.conversation.voice_folder import VOICE_NAME, VoiceFolder, own_folder, recordings_in
 from csm_plugin.errors import AudioError, TextError, VoiceError
 from csm_plugin.settings import SAMPLE_RATE_HZ, VOICE_STYLES, VoiceStyle
 from csm_plugin.text.normalize import normalize
-
-MAX_PROMPT_S = 30.0
-SUFFIXES = (".wav", ".flac")
-VOICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,25 +60,56 @@ class VoicePrompt:
 class VoiceLibrary:
     """The voice prompts in some folders: `name.wav` or `name.flac` beside `name.txt`.
 
-    A `name.json` beside them may name the prompt's style: `{"style": "continue"}`. All are read when first asked for.
-    Thread-safe.
+    A `name.json` beside them may name the prompt's style: `{"style": "continue"}`. Read when first asked for; a folder
+    that is not there is empty. Thread-safe.
+
+    Args:
+        folders: those of earlier ones go before those of later ones.
+        own: the user's own folder, which goes before them; files that lead out of it are no voices.
+        prompts: a folder of recordings as they were made, which become voices once their texts are known: from
+            `name.txt` in the user's own folder, or there.
     """
 
-    def __init__(self, folders: list[Path]) -> None:
-        self._folders = [folder for folder in folders if folder.is_dir()]
+    def __init__(self, folders: list[Path], *, own: Path | None = None, prompts: Path | None = None) -> None:
+        self._folders = folders
+        self._own = None if own is None else VoiceFolder(own)
+        self._raw = prompts
         self._prompts: dict[str, VoicePrompt] = {}
 
     @classmethod
     def beside(cls, checkpoint: Path) -> VoiceLibrary:
-        """Return the voices of a checkpoint, and of the folder that `CSM_VOICES` names."""
-        own = os.environ.get("CSM_VOICES")
-        return cls([*([Path(own).expanduser()] if own else []), checkpoint / "voices"])
+        """Return the user's own voices, and those that come with a checkpoint: in its `voices` and its `prompts`."""
+        return cls([checkpoint / "voices"], own=own_folder(), prompts=checkpoint / "prompts")
 
     @property
     def names(self) -> list[str]:
         """The names that `get` knows."""
-        files = (path for folder in self._folders for path in folder.iterdir() if path.suffix in SUFFIXES)
-        return sorted({p.stem for p in files if VOICE_NAME.fullmatch(p.stem) and p.with_suffix(".txt").is_file()})
+        return sorted(self.recordings)
+
+    @property
+    def recordings(self) -> dict[str, Path]:
+        """The recordings of the voices that `get` knows, by name."""
+        found = {name: path for name, path in self.raw_recordings.items() if self._text_of_raw(name) is not None}
+        for folder in reversed(self._folders):
+            found |= {name: path for name, path in recordings_in(folder).items() if isfile(path.with_suffix(".txt"))}
+        return found if self._own is None else found | self._own.recordings
+
+    @property
+    def raw_recordings(self) -> dict[str, Path]:
+        """Recordings that come with the checkpoint as they were made, by name."""
+        return {} if self._raw is None else recordings_in(self._raw)
+
+    @property
+    def wordless(self) -> dict[str, Path]:
+        """Those of them that would be voices if their texts were known, by name."""
+        known = self.recordings
+        return {name: path for name, path in self.raw_recordings.items() if name not in known}
+
+    def text_file(self, name: str) -> Path:
+        """Return the file of the text of a voice that `get` knows."""
+        path = self.recordings[name]
+        known = self._text_of_raw(name) if path.parent == self._raw else None
+        return known or path.with_suffix(".txt")
 
     def get(self, voice: str | VoicePrompt) -> VoicePrompt:
         """Return a prompt by name; one that is passed comes back as it is.
@@ -102,15 +130,30 @@ class VoiceLibrary:
         return self._prompts[voice]
 
     def _read(self, name: str) -> VoicePrompt:
-        places = (folder / f"{name}{suffix}" for folder in self._folders for suffix in SUFFIXES)
-        path = next(place for place in places if place.is_file())
+        path = self.recordings[name]
         try:
+            text = self.text_file(name).read_text(encoding="utf-8")
+            if path.parent == self._raw:
+                return self._prepare(name, path, text)
             pcm, rate = read_audio(path, max_seconds=MAX_PROMPT_S)
-            text = path.with_suffix(".txt").read_text(encoding="utf-8")
             style = _read_style(path.with_suffix(".json"))
         except (AudioError, OSError, ValueError) as error:
             raise VoiceError(f"the files of voice {name!r} cannot be read: {error}") from error
         return VoicePrompt(name, text, pcm, rate, style)
+
+    @staticmethod
+    def _prepare(name: str, path: Path, text: str) -> VoicePrompt:
+        try:
+            voice = prepare_file(path, text)
+        except VoiceError as error:
+            raise VoiceError(f"the recording {name!r} that comes with the model cannot be used: {error}") from error
+        return VoicePrompt(name, voice.text, voice.pcm)
+
+    def _text_of_raw(self, name: str) -> Path | None:
+        """Return the file of the text of a recording that comes with the checkpoint."""
+        own = None if self._own is None or not self._own.holds(name) else self._own.path
+        places = [folder / f"{name}.txt" for folder in (own, self._raw) if folder is not None]
+        return next(filter(isfile, places), None)
 
 
 def _read_style(path: Path) -> Any:

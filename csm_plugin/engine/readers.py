@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.engine.durations import Pace, expected_s
+from csm_plugin.conversation.durations import Pace, expected_s
 from csm_plugin.engine.loudness import BLOCK_S, BLOCKS, PAUSE_BLOCKS
 from csm_plugin.engine.script import Script
 

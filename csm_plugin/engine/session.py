@@ -23,9 +23,9 @@ from csm_plugin.conversation import (
     split_words,
     text_positions,
 )
+from csm_plugin.conversation.durations import Pace, expected_s
 from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.delivery import Delivery
-from csm_plugin.engine.durations import Pace, expected_s
 from csm_plugin.engine.frame_buffer import FrameBuffer
 from csm_plugin.engine.loudness import speech_s
 from csm_plugin.engine.script import Script

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation import Word
-from csm_plugin.engine.durations import Pace, expected_s
+from csm_plugin.conversation.durations import Pace, expected_s
 from csm_plugin.engine.loudness import BLOCK_S, PAUSE_BLOCKS, Loudness
 from csm_plugin.engine.readers import AttentionReader, PaceReader, Reader
 from csm_plugin.engine.script import Script

@@ -52,7 +52,9 @@ class ServerSettings(BaseSettings):
     allowed_origins: Names = Field((), description="origins whose pages may use the server, `https://name[:port]`")
 
     voices: Path | None = Field(
-        None, description="folder of voice prompts, `name.wav` beside `name.txt`; uploads go there"
+        None,
+        description="folder of voice prompts, `name.wav` beside `name.txt`; uploads go there; by default the user's "
+        "own, see voices.md",
     )
     default_voice: str | None = Field(None, description="voice for requests that name none, or one of OpenAI's")
     max_voices: int = Field(100, ge=0, description="voices that may be uploaded")
@@ -91,6 +93,11 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("voices", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        return value or None
 
     @field_validator("allowed_origins")
     @classmethod

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import tempfile
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loguru import logger
 
-from csm_plugin.audio import write_wav
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
-from csm_plugin.conversation.voices import VOICE_NAME
+from csm_plugin.conversation.voice_folder import (
+    VOICE_NAME,
+    VoiceFolder,
+    check_voice_name,
+    own_folder,
+    recordings_in,
+)
 from csm_plugin.errors import SettingsError, VoiceError
 from csm_plugin.server.errors import Refusal
 from csm_plugin.settings import SAMPLE_RATE_HZ
@@ -27,7 +31,8 @@ class VoiceShelf:
     """Uploaded voices. `add` and `remove` write files; the others read the folder again only after it changed.
 
     Args:
-        folder: where they are kept; without one they live as long as the shelf.
+        folder: where they are kept; without one, in the user's own, or where that cannot be written to, in one that
+            goes with the shelf.
         default: who speaks if nobody is named.
         most: how many may be uploaded.
 
@@ -36,15 +41,11 @@ class VoiceShelf:
     """
 
     def __init__(self, folder: Path | None, *, default: str | None = None, most: int = 100) -> None:
-        self._own = tempfile.TemporaryDirectory(prefix="csm-voices-") if folder is None else None
-        self._folder = Path(self._own.name) if self._own is not None else Path(folder or ".").expanduser()
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(
-                f"voices is {str(self._folder)!r}, which is no folder and cannot be made one ({error.strerror}); name "
-                "another"
-            ) from None
+        if folder is None:
+            self._own, path = _own_or_temporary()
+        else:
+            self._own, path = None, _made(folder.expanduser())
+        self._folder = VoiceFolder(path)
         self._default = default
         self._most = most
         self._read_at_ns = -1
@@ -76,7 +77,7 @@ class VoiceShelf:
         """
         if voice is None:
             return None if self._default is None else self.find(self._default, others)
-        if voice in self.names and self._is_inside(voice):
+        if voice in self.names and self._folder.holds(voice):
             return self._prompt(voice)
         own = others()
         if voice in own:
@@ -85,16 +86,6 @@ class VoiceShelf:
             return None if voice == self._default else self.find(None, others)
         known = ", ".join(sorted({*self.names, *own})) or "none yet"
         raise VoiceError(f"there is no such voice; known voices: {known}. Add one with POST /v1/voices")
-
-    def check_name(self, name: str) -> str:
-        """Return a name that a new voice may have.
-
-        Raises:
-            VoiceError: it may not.
-        """
-        if not VOICE_NAME.fullmatch(name):
-            raise VoiceError("a voice's name has 1 to 64 letters, digits, _ and -, and begins with a letter or digit")
-        return name
 
     def add(self, prompt: VoicePrompt, taken: Sequence[str]) -> None:
         """Keep a voice.
@@ -106,23 +97,14 @@ class VoiceShelf:
             VoiceError: the name cannot be one.
             Refusal: there is one of that name, or there are too many.
         """
-        name = self.check_name(prompt.name)
+        name = check_voice_name(prompt.name)
         if name in taken or name in self.names:
             raise Refusal("there is a voice of that name; remove it first", status=409, code="exists", param="name")
         if len(self.names) >= self._most:
             raise Refusal(f"there are {self._most} voices, which is the most; remove one", status=409, code="too_many")
-        wav, _, text, told = self._files(name)
-        part = self._folder / f".{uuid.uuid4().hex}"
         try:
-            write_wav(part.with_suffix(".wav"), prompt.pcm, SAMPLE_RATE_HZ)
-            part.with_suffix(".txt").write_text(prompt.text, encoding="utf-8")
-            part.with_suffix(".json").write_text(json.dumps({"style": prompt.style}), encoding="utf-8")
-            part.with_suffix(".json").replace(told)
-            part.with_suffix(".txt").replace(text)
-            part.with_suffix(".wav").replace(wav)
+            self._folder.add(name, prompt.text, prompt.pcm, style=prompt.style)
         finally:
-            for suffix in (".wav", ".txt", ".json"):
-                part.with_suffix(suffix).unlink(missing_ok=True)
             self._read_at_ns = -1
         logger.info("a voice was added", seconds=round(len(prompt.pcm) / SAMPLE_RATE_HZ, 1))
 
@@ -134,30 +116,49 @@ class VoiceShelf:
         """
         if not VOICE_NAME.fullmatch(name) or name not in self.names:
             raise Refusal("no voice of that name was uploaded", status=404, code="voice_not_found", param="name")
-        for path in self._files(name):
-            path.unlink(missing_ok=True)
+        self._folder.remove(name)
         self._read_at_ns = -1
         logger.info("a voice was removed")
 
     def _read(self) -> None:
         """Read which voices there are, if the folder changed since that was done."""
-        changed_at_ns = self._folder.stat().st_mtime_ns
+        changed_at_ns = self._folder.path.stat().st_mtime_ns
         if changed_at_ns != self._read_at_ns:
             self._read_at_ns = changed_at_ns
-            self._library = VoiceLibrary([self._folder])
+            self._library = VoiceLibrary([self._folder.path])
             self._prompts: dict[str, VoicePrompt] = {}
-            self._stems = frozenset(path.stem for path in self._folder.iterdir())
-            self._names = [name for name in self._library.names if self._is_inside(name)]
+            self._stems = frozenset(recordings_in(self._folder.path))
+            self._names = sorted(self._folder.recordings)
 
     def _prompt(self, name: str) -> VoicePrompt:
         if name not in self._prompts:
             self._prompts[name] = self._library.get(name)
         return self._prompts[name]
 
-    def _files(self, name: str) -> tuple[Path, ...]:
-        return tuple(self._folder / f"{name}{suffix}" for suffix in (".wav", ".flac", ".txt", ".json"))
 
-    def _is_inside(self, name: str) -> bool:
-        """Whether a voice's files are really in the folder, and no links that lead out of it."""
-        folder = self._folder.resolve()
-        return all(path.resolve().parent == folder for path in self._files(name))
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"voices is {str(folder)!r}, which is no folder and cannot be made one ({error.strerror}); name another"
+        ) from None
+    return folder
+
+
+def _own_or_temporary() -> tuple[tempfile.TemporaryDirectory[str] | None, Path]:
+    """Return the user's own folder if it can be written to; else a temporary one, and what keeps it."""
+    own = own_folder()
+    try:
+        if own is None:
+            raise OSError(errno.ENOENT, "the user has no home")
+        own.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=own):
+            return None, own
+    except OSError as error:
+        logger.warning(
+            "uploaded voices will be lost when the server ends: their folder cannot be written to; set CSM_VOICES",
+            folder=str(own), reason=error.strerror,
+        )  # fmt: skip
+        kept = tempfile.TemporaryDirectory(prefix="csm-voices-")
+        return kept, Path(kept.name)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import BaseModel
 
 from csm_plugin.conversation import VoicePrompt
-from csm_plugin.conversation.voices import MAX_PROMPT_S, VOICE_NAME
+from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
+from csm_plugin.conversation.voice_folder import VOICE_NAME, check_voice_name
 from csm_plugin.server.service import Service
 from csm_plugin.server.speech import ERRORS
 from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
@@ -55,7 +56,7 @@ def router(service: Service) -> APIRouter:
         ] = None,
     ) -> Voice:
         """Add a voice from a recording and its words."""
-        service.shelf.check_name(name)
+        check_voice_name(name)
         pcm = await service.decode(await file.read(), MAX_PROMPT_S)
         async with adding:
             prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ, style)

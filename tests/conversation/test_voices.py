@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from csm_plugin.audio import read_audio, resample
 from csm_plugin.audio.files import WavWriter
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
+from csm_plugin.conversation.voice_folder import VoiceFolder
 from csm_plugin.errors import VoiceError
+from csm_plugin.model.checkpoint import BUNDLED
 
+CLARA = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
+CLARA_TEXT = CLARA.with_suffix(".txt").read_text().strip()
 SECOND = np.sin(np.linspace(0, 440, 16_000)).astype(np.float32) * 0.3
 
 
@@ -106,3 +112,64 @@ def test_damaged_files_are_reported(folder: Path) -> None:
     (folder / "voices" / "ann.wav").write_bytes(b"RIFF, or not")
     with pytest.raises(VoiceError, match="cannot be read"):
         VoiceLibrary.beside(folder).get("ann")
+
+
+@pytest.fixture
+def with_prompts(folder: Path) -> Path:
+    """A checkpoint that comes with recordings as they were made: stereo, 48 kHz, silence around, one without words."""
+    (folder / "prompts").mkdir()
+    spoken, rate = read_audio(CLARA)
+    sound = np.pad(resample(spoken, rate, 48_000) * 0.1, 48_000)
+    for name in ("reader", "talker"):
+        soundfile.write(folder / "prompts" / f"{name}.wav", np.stack([sound, sound * 0.5], axis=1), 48_000)
+    (folder / "prompts" / "reader.txt").write_text(CLARA_TEXT)
+    return folder
+
+
+def test_recordings_that_come_with_a_checkpoint_are_voices_once_their_texts_are_known(
+    with_prompts: Path, own_voices: Path
+) -> None:
+    library = VoiceLibrary.beside(with_prompts)
+    assert library.names == ["ann", "reader"]
+    assert list(library.wordless) == ["talker"]
+    own_voices.mkdir(parents=True)
+    (own_voices / "talker.txt").write_text(CLARA_TEXT)
+    assert library.names == ["ann", "reader", "talker"]
+    assert library.wordless == {}
+    for name in ("reader", "talker"):
+        prompt = library.get(name)
+        assert prompt.text == CLARA_TEXT
+        assert len(prompt.pcm) / 24_000 == pytest.approx(len(read_audio(CLARA)[0]) / 24_000, abs=0.3)
+        assert np.sqrt(np.square(prompt.pcm).mean()) == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_voice_of_ones_own_goes_before_a_recording_of_that_name(with_prompts: Path, own_voices: Path) -> None:
+    library = VoiceLibrary.beside(with_prompts)
+    VoiceFolder(own_voices).add("reader", "I am another.", SECOND)
+    assert library.get("reader").text == "I am another."
+    assert library.recordings["reader"].parent == own_voices
+
+
+def test_a_recording_that_cannot_be_used_is_said_when_it_is_asked_for(with_prompts: Path) -> None:
+    soundfile.write(with_prompts / "prompts" / "reader.wav", np.random.default_rng(0).normal(0, 0.1, 48_000), 48_000)
+    with pytest.raises(VoiceError, match="'reader' that comes with the model cannot be used: the recording is noisy"):
+        VoiceLibrary.beside(with_prompts).get("reader")
+
+
+@pytest.mark.parametrize("own", ["/dev/null/voices", "/dev/null"])
+def test_a_folder_that_cannot_be_read_is_empty(folder: Path, monkeypatch: pytest.MonkeyPatch, own: str) -> None:
+    monkeypatch.setenv("CSM_VOICES", own)
+    assert VoiceLibrary.beside(folder).names == ["ann"]
+
+
+def test_a_folder_that_nobody_may_enter_is_empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = Path.iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setenv("CSM_VOICES", str(folder / "closed"))
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert VoiceLibrary.beside(folder).get("ann").text == "My name is Ann."

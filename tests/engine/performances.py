@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from csm_plugin.conversation import Word
+from csm_plugin.conversation.durations import Pace
 from csm_plugin.engine.delivery import Delivery
-from csm_plugin.engine.durations import Pace
 from csm_plugin.engine.script import Script
 from csm_plugin.engine.word_clock import WordClock
 from csm_plugin.model.tokenizer import PlacedTokens

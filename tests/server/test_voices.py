@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from loguru import logger
 
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
@@ -238,7 +239,7 @@ def test_a_voice_whose_style_is_a_link_out_of_the_folder_is_none(
 def test_a_link_is_no_voice_of_the_engine_either(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    """The engine reads the folder of `CSM_VOICES` too, and follows links."""
+    """The engine reads the folder of `CSM_VOICES` too."""
     (tmp_path / f"secret.{suffix}").write_bytes(file_of(suffix.upper()))
     folder = tmp_path / "voices"
     folder.mkdir()
@@ -246,7 +247,7 @@ def test_a_link_is_no_voice_of_the_engine_either(
     (folder / "link.txt").write_text("A secret.")
     monkeypatch.setenv("CSM_VOICES", str(folder))
     with running(tiny_checkpoint) as server:
-        assert server.engine.voices == ["link"]
+        assert server.engine.voices == []
         assert names(server) == []
         assert server.speak(voice="link").status_code == 422
 
@@ -270,6 +271,33 @@ def test_finding_a_voice_among_many_reads_no_folder(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "iterdir", lambda folder: pytest.fail("the folder was read"))
     assert len(shelf.names) == 100
     assert isinstance(shelf.find("voice7", list), VoicePrompt)
+
+
+def test_without_a_folder_voices_are_kept_in_the_users_own(own_voices: Path) -> None:
+    VoiceShelf(None).add(VoicePrompt("ann", "This is me.", TONE), [])
+    assert sorted(path.name for path in own_voices.iterdir()) == ["ann.txt", "ann.wav"]
+    assert VoiceShelf(None).names == ["ann"]
+
+
+def test_where_the_users_own_folder_cannot_be_written_to_a_temporary_one_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/dev/null")
+    told: list[Any] = []
+    sink = logger.add(lambda message: told.append(message.record), level="WARNING")
+    try:
+        shelf = VoiceShelf(None)
+    finally:
+        logger.remove(sink)
+    assert "will be lost when the server ends" in told[0]["message"]
+    assert told[0]["extra"] == {"folder": "/dev/null/csm-plugin/voices", "reason": "Not a directory"}
+    shelf.add(VoicePrompt("ann", "This is me.", TONE), [])
+    assert shelf.names == ["ann"]
+
+
+def test_a_voice_whose_text_alone_is_in_the_folder_is_the_models(tmp_path: Path) -> None:
+    (tmp_path / "reader.txt").write_text("Hello.")
+    assert VoiceShelf(tmp_path).not_here(["reader"]) == ["reader"]
 
 
 @pytest.mark.parametrize(
