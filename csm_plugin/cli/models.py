@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from csm_plugin.cli import check
-from csm_plugin.cli.options import add_part_options, parts_of
+from csm_plugin.cli.options import add_part_options
 from csm_plugin.errors import CheckpointNotFound, SettingsError
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def _add_fetch(actions: Any, shared: argparse.ArgumentParser) -> None:
         "fetch",
         parents=[shared],
         help="fetch what is needed of a model, and print its folder",
-        description="Fetch what is needed of MODEL into the hub's cache and print its folder. Run it again after it "
+        description="Fetch what is needed of MODEL, and the codec and tokenizer that it does not bring, into the hub's "
+        "cache and print its folder. Run it again after it "
         "broke off: it goes on where it stopped. The token is that of HF_TOKEN, else the stored login.",
     )
     parser.add_argument("model", metavar="MODEL", help="hub id, with a branch, tag or commit after @ if wanted")
@@ -83,11 +84,25 @@ def _fetch(options: argparse.Namespace, console: Console) -> int:
 
     folder = find_checkpoint(options.model, kind=options.kind)
     if options.kind == "model":
-        from csm_plugin.model.opened import open_checkpoint
-
-        open_checkpoint(folder, parts_of(options))  # what it is completed with is fetched, too
+        _complete(folder, options)
     sys.stdout.write(f"{folder}\n")
     return 0
+
+
+def _complete(folder: Path, options: argparse.Namespace) -> None:
+    """Fetch what a model does not bring."""
+    from csm_plugin.model.checkpoint import find_checkpoint
+    from csm_plugin.model.hub.wanted import read_mapping
+    from csm_plugin.model.known import CODEC, TOKENIZER
+
+    path = folder / "config.json"
+    config = read_mapping(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
+    if options.codec or "codec_config" not in config:
+        find_checkpoint(options.codec or CODEC, kind="codec")
+    if options.tokenizer or not (folder / "tokenizer.json").is_file():
+        find_checkpoint(options.tokenizer or TOKENIZER, kind="tokenizer")
+    if options.adapter:
+        find_checkpoint(options.adapter, kind="adapter")
 
 
 def _remove(options: argparse.Namespace, console: Console) -> int:

@@ -17,12 +17,12 @@ from csm_plugin.model.cache import KVCache
 from csm_plugin.model.checkpoint import find_checkpoint, here, hub_id_and_revision, is_on_hub
 from csm_plugin.model.config import ModelConfig
 from csm_plugin.model.hub import peek
+from csm_plugin.model.known import CODEC as CODEC_ID
+from csm_plugin.model.known import TOKENIZER as TOKENIZER_ID
+from csm_plugin.model.known import Layout
 from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.mimi.config import CodecConfig
 from csm_plugin.model.opened import (
-    CODEC_ID,
-    TOKENIZER_ID,
-    Layout,
     Parts,
     arrange,
     brings_codec,

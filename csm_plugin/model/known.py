@@ -8,9 +8,11 @@ from typing import Literal
 Layout = Literal["transformers", "original"]
 
 _CSM_1B = "sesame/csm-1b"
-_MIMI = "kyutai/mimi"
-_LLAMA = "meta-llama/Llama-3.2-1B"
 _REPLICA = "a replica of its files"
+
+
+CODEC, TOKENIZER = "kyutai/mimi", "meta-llama/Llama-3.2-1B"
+"""What a checkpoint is completed with that does not bring its codec or its tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ KNOWN = (
         "Marvis-AI/marvis-tts-250m-v0.1",
         "original",
         licence="Apache-2.0",
-        codec=_MIMI,
+        codec=CODEC,
         tested=_REPLICA,
         note="a voice is matched by continuing its prompt",
     ),
@@ -68,8 +70,8 @@ KNOWN = (
         "original",
         bytes=32_750_000_000,
         licence="modified MIT",
-        codec=_MIMI,
-        tokenizer=_LLAMA,
+        codec=CODEC,
+        tokenizer=TOKENIZER,
         tested=_REPLICA,
         note="8.2 B parameters",
     ),

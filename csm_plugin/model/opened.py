@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from csm_plugin.errors import CheckpointError, CheckpointFormatError, SettingsError
 from csm_plugin.model.adapter import AdaptedTensors
@@ -13,16 +12,14 @@ from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.config import ModelConfig, read_transformers_config
 from csm_plugin.model.fields import Fields, read_json
 from csm_plugin.model.hub import Kind
+from csm_plugin.model.known import CODEC as CODEC_ID
+from csm_plugin.model.known import TOKENIZER as TOKENIZER_ID
+from csm_plugin.model.known import Layout
 from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
 from csm_plugin.model.original import MARK, HeadDims, OriginalTensors, head_dims, read_original_config
 from csm_plugin.model.tokenizer import FILE as TOKENIZER_FILE
 from csm_plugin.model.tokenizer import SegmentTokenizer
 from csm_plugin.model.weights import CODEC, Tensors, WeightFiles, WithCodec
-
-Layout = Literal["transformers", "original"]
-
-CODEC_ID, TOKENIZER_ID = "kyutai/mimi", "meta-llama/Llama-3.2-1B"
-"""What a checkpoint is completed with that does not bring its codec or its tokenizer."""
 
 MODEL_TYPES = ("csm", "marvis", "sesame")
 """What a configuration with transformers' fields may call itself."""

@@ -16,7 +16,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The engine that the command loads, whatever its model is called."""
     stand_in = Engine()
     for module in (say, doctor):
-        monkeypatch.setattr(module, "load_engine", lambda model, device: stand_in)
+        monkeypatch.setattr(module, "load_engine", lambda model, device, parts=None: stand_in)
     return stand_in
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub import replicas
 from tests.hub.stand_in import Hub, running_hub
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +75,10 @@ class Csm:
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     with running_hub() as hub:
+        hub.repositories |= {
+            "kyutai/mimi": replicas.holding("model.safetensors", config={"model_type": "mimi"}),
+            "meta-llama/Llama-3.2-1B": replicas.holding("tokenizer.json", "original/params.json"),
+        }
         yield hub
 
 

@@ -43,6 +43,7 @@ def csm_1b(**options: Any) -> Repository:
         "audio_num_codebooks": 32,
         "backbone_flavor": "llama-1B",
         "transformers_weights": "transformers.safetensors.index.json",
+        "codec_config": {"model_type": "mimi"},
     }
     small = {name: name.encode() * 20 for name in CSM_1B_SIZES}
     special = {
