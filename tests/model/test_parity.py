@@ -47,8 +47,9 @@ def generated(reference: Any, tokens: np.ndarray, **audio: Tensor) -> Tensor:
         {"codebooks": 8, "tied": False},
         {"codebooks": 32, "tied": True},
         {"codebooks": 32, "tied": False},
+        {"codebooks": 8, "tied": True, "depth": (3, 64, 4, 2, 64)},  # more than its first layer sees both of its start
     ],
-    ids=lambda config: f"{config['codebooks']} codebooks, {'tied' if config['tied'] else 'untied'}",
+    ids=lambda config: ", ".join(f"{name} {value}" for name, value in config.items()),
 )
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_random_checkpoint(tmp_path_factory.mktemp("parity"), **request.param)
