@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import uuid
@@ -21,6 +22,8 @@ from csm_plugin.settings import SAMPLE_RATE_HZ
 SUFFIXES: Final = (".wav", ".flac")
 ALL_SUFFIXES: Final = (*SUFFIXES, ".txt", ".json")
 """Of the files that a voice may have."""
+
+_WRITTEN: Final = (".wav", ".json", ".txt")  # with its text it is a voice
 
 VOICE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -85,12 +88,13 @@ class VoiceFolder:
         folder = self.path.resolve()
         return all(path.resolve().is_relative_to(folder) for path in self._files(name, ALL_SUFFIXES))
 
-    def add(self, name: str, text: str, pcm: Pcm, *, replace: bool = False) -> None:
-        """Keep a voice: both files or, after an error, none. Blocks.
+    def add(self, name: str, text: str, pcm: Pcm, *, style: str | None = None, replace: bool = False) -> None:
+        """Keep a voice: all of its files or, after an error, none. Blocks.
 
         Args:
             text: what is said.
             pcm: float32 [samples], mono, 24 kHz.
+            style: how it is followed, kept in `name.json`; None keeps none.
             replace: whether it takes the place of one of that name.
 
         Raises:
@@ -104,6 +108,8 @@ class VoiceFolder:
             with self._part() as part:
                 write_wav(part.with_suffix(".wav"), pcm, SAMPLE_RATE_HZ)
                 part.with_suffix(".txt").write_text(text, encoding="utf-8")
+                if style is not None:
+                    part.with_suffix(".json").write_text(json.dumps({"style": style}), encoding="utf-8")
                 self._move_in(part, name)
         except (OSError, AudioError) as error:
             reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
@@ -134,7 +140,7 @@ class VoiceFolder:
         try:
             yield part
         finally:
-            for suffix in (".wav", ".txt"):
+            for suffix in _WRITTEN:
                 part.with_suffix(suffix).unlink(missing_ok=True)
 
     def _move_in(self, part: Path, name: str) -> None:
@@ -143,8 +149,11 @@ class VoiceFolder:
         aside = {path: part.with_name(f"{part.name}.old{path.suffix}") for path in old}
         moved: list[tuple[Path, Path]] = []
         try:
-            pairs = [*aside.items(), *((part.with_suffix(end), self.path / f"{name}{end}") for end in (".wav", ".txt"))]
-            for source, target in pairs:
+            written = [end for end in _WRITTEN if part.with_suffix(end).exists()]
+            for source, target in [
+                *aside.items(),
+                *((part.with_suffix(end), self.path / f"{name}{end}") for end in written),
+            ]:
                 source.rename(target)
                 moved.append((source, target))
         except OSError:
