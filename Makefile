@@ -15,7 +15,7 @@ MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 ARGS ?=
 
-.PHONY: help agent livekit-agent telephone test check bench reliability tiny debian
+.PHONY: help agent livekit-agent telephone test check bench gpu reliability tiny debian
 
 help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address (ARGS=--help)"
@@ -24,6 +24,7 @@ help:
 	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make bench   run the benchmarks"
+	@echo "make gpu     ask a GPU what must be known of it, 8 minutes (DRY=1 without one, ARGS=--help)"
 	@echo "make reliability  run what it must survive, minutes of it, and write docs/reliability.md"
 	@echo "make tiny    train csm-tiny from nothing into build/tiny: hours; goes on where it was stopped"
 
@@ -48,6 +49,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
+
+gpu: $(INSTALLED)
+	LOGURU_LEVEL=INFO $(BIN)/python -m benchmarks.gpu $(if $(DRY),--dry) $(ARGS)
 
 reliability: $(INSTALLED) debian
 	$(BIN)/python -m tests.reliability

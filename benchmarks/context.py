@@ -30,7 +30,7 @@ def main() -> None:
     said = np.full((HELD, 1 + model.config.codebooks), TEXT, np.int32)
     said[:, 1:] = random.integers(0, model.config.codebook_size, (HELD, model.config.codebooks))
     text = np.full((NEW, 1 + model.config.codebooks), TEXT, np.int32)
-    text[:, 0] = random.integers(0, model.config.csm.text_vocab_size, NEW)
+    text[:, 0] = random.integers(0, model.config.text_vocabulary, NEW)
     model.prefill(1, 0, said)
     sides = {
         "empty": lambda: reply(model, 0, 0, text),

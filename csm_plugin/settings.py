@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from csm_plugin.errors import SettingsError
 
@@ -15,6 +16,11 @@ TEXT = -1
 """Marks the code columns of a text position, and the token column of a frame, in context positions
 (int32 [n, 1 + codebooks])."""
 
+VoiceStyle = Literal["context", "continue"]
+"""How a voice prompt is used: as a segment before all others, or as the beginning of every utterance."""
+
+VOICE_STYLES: tuple[VoiceStyle, ...] = get_args(VoiceStyle)
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -23,6 +29,9 @@ class Sampling:
     Args:
         temperature: 0 is greedy. Range 0 to 2. None is what the checkpoint's generation config says, else 0.9.
         top_k: how many of the likeliest codes may be drawn, at least 1. None is what the checkpoint says, else 50.
+        depth_temperature: of all codebooks but the first, which the depth decoder draws. None is `temperature` where
+            that is given, else what the checkpoint says of its depth decoder.
+        depth_top_k: the same for `top_k`.
         seed: makes an utterance repeatable. Without one each utterance draws its own.
         max_seconds: upper limit of an utterance's length, in seconds. Without one it follows from the text.
         trim_silence: drop leading and trailing silence. False delivers every generated frame.
@@ -36,12 +45,18 @@ class Sampling:
     seed: int | None = None
     max_seconds: float | None = None
     trim_silence: bool = True
+    depth_temperature: float | None = None
+    depth_top_k: int | None = None
 
     def __post_init__(self) -> None:
-        if self.temperature is not None and (not _is_number(self.temperature) or not 0 <= self.temperature <= 2):
-            raise SettingsError(f"temperature is {self.temperature!r}; it must be from 0 (greedy) to 2, or None")
-        if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
-            raise SettingsError(f"top_k is {self.top_k!r}; it must be a whole number of at least 1, or None")
+        for name in ("temperature", "depth_temperature"):
+            value = getattr(self, name)
+            if value is not None and (not _is_number(value) or not 0 <= value <= 2):
+                raise SettingsError(f"{name} is {value!r}; it must be from 0 (greedy) to 2, or None")
+        for name in ("top_k", "depth_top_k"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise SettingsError(f"{name} is {value!r}; it must be a whole number of at least 1, or None")
         if self.seed is not None and (type(self.seed) is not int or not 0 <= self.seed < 2**63):
             raise SettingsError(f"seed is {self.seed!r}; it must be a whole number from 0 to 2**63 - 1, or None")
         if not isinstance(self.trim_silence, bool):

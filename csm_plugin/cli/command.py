@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 import csm_plugin
-from csm_plugin.cli import doctor, evaluate, say, serve, voices
+from csm_plugin.cli import doctor, evaluate, models, say, serve, voices
 from csm_plugin.errors import CSMError
 
 FAILED, INTERRUPTED = 1, 130
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="csm", description="Conversational speech on Sesame's CSM.")
     parser.add_argument("--version", action="version", version=f"csm-plugin {csm_plugin.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (say, serve, voices, evaluate, doctor):
+    for command in (say, serve, voices, models, evaluate, doctor):
         command.add_parser(commands, shared)
     return parser
 

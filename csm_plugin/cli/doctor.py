@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.table import Table
 
 import csm_plugin
 from csm_plugin.cli import machine, outputs
-from csm_plugin.cli.options import add_model_options, load_engine
+from csm_plugin.cli.options import add_model_options, fetch_first, load_engine
 from csm_plugin.errors import CSMError
 from csm_plugin.settings import FRAME_S, SAMPLE_RATE_HZ, Sampling
 
@@ -43,6 +44,8 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Print the report; return 0, or 1 if the model cannot be loaded."""
+    with suppress(CSMError):  # the report tells it
+        fetch_first(options.model)
     with console.status("examining this machine"):
         report = examine(options.model, options.device)
     if options.json:

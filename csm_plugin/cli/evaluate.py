@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from csm_plugin.cli.options import add_model_options
+from csm_plugin.cli.options import add_model_options, fetch_first
 from csm_plugin.settings import Sampling
 
 PARTS = ("words", "endings", "voices", "pitch", "turns", "parity", "speed")
@@ -58,6 +58,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         voices=None if options.voices == "all" else () if options.voices == "none" else _names(options.voices),
         sampling=sampling,
     )
+    fetch_first(options.model)
     terminal.run(order, options.out, console)
     return 0
 

@@ -10,6 +10,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "transformers", "safetensors", "huggingface-hub", "numpy", "soxr", "soundfile")
 EXTRAS = {
@@ -69,12 +73,16 @@ def devices() -> list[Device]:
     return [*found, Device("cpu", f"{_processor()}, {cores()} cores", memory, free)]
 
 
-def bytes_per_second(device: str) -> float:
-    """Measure how fast `device` reads weights: a matrix times a vector, the best of a few rounds."""
+def bytes_per_second(device: str, dtype: torch.dtype | None = None) -> float:
+    """Measure how fast `device` reads weights: a matrix times a vector, the best of a few rounds.
+
+    Args:
+        dtype: of the weights; float32 on a CPU and bfloat16 elsewhere if None. One that is emulated is slow.
+    """
     import torch
 
     rows = _PROBE_ROWS[torch.device(device).type]
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    dtype = dtype or (torch.float32 if device == "cpu" else torch.bfloat16)
     with torch.inference_mode():
         weights = torch.ones(rows, _PROBE_WIDTH, dtype=dtype, device=device)
         vector = torch.ones(_PROBE_WIDTH, dtype=dtype, device=device)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from csm_plugin.engine import Engine
+    from csm_plugin.model.opened import Parts
 
 DEFAULT_MODEL = "csm-tiny"
 
@@ -27,12 +29,55 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: %(default)s)")
 
 
-def load_engine(model: str, device: str) -> Engine:
+def add_part_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a model is completed with: `--adapter`, `--codec`, `--tokenizer`, `--head-dims`."""
+    group = parser.add_argument_group("what a model is completed with, each a folder or hub id")
+    group.add_argument("--adapter", metavar="ID", help="a LoRA adapter in PEFT's form, merged into the weights")
+    group.add_argument("--codec", metavar="ID", help="the codec of a model without one (default: kyutai/mimi)")
+    group.add_argument("--tokenizer", metavar="ID", help="the tokenizer of a model without one")
+    group.add_argument(
+        "--head-dims",
+        type=int,
+        nargs=2,
+        metavar=("BACKBONE", "DEPTH"),
+        help="how wide heads are, for a flavour of the original code that is not known",
+    )
+
+
+def parts_of(options: argparse.Namespace) -> Parts:
+    """Return what a model is completed with.
+
+    Raises:
+        SettingsError: an option makes no sense.
+    """
+    from csm_plugin.model.opened import Parts
+
+    dims = None if options.head_dims is None else tuple(options.head_dims)
+    return Parts(options.adapter, options.codec, options.tokenizer, dims)
+
+
+def fetch_first(model: str) -> None:
+    """Fetch a model that is on the hub before anything else is shown: its progress cannot share a terminal.
+
+    Raises:
+        CheckpointError: it cannot be had; the message says what to do.
+    """
+    from csm_plugin.model.checkpoint import find_checkpoint, is_on_hub
+
+    if is_on_hub(model):
+        find_checkpoint(model)
+
+
+def load_engine(model: str, device: str, parts: Parts | None = None) -> Engine:
     """Load an engine for one conversation.
+
+    Args:
+        parts: what the model is completed with.
 
     Raises:
         CSMError: the model cannot be loaded; the message says what to do.
     """
     from csm_plugin.engine import Engine
 
-    return Engine.load(model, device=device, max_conversations=1)
+    completed = {} if parts is None else dataclasses.asdict(parts)
+    return Engine.load(model, device=device, max_conversations=1, **completed)

@@ -16,7 +16,7 @@ from loguru import logger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from csm_plugin.cli.options import add_model_options, load_engine
+from csm_plugin.cli.options import add_model_options, add_part_options, fetch_first, load_engine, parts_of
 from csm_plugin.errors import SettingsError, TextError
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text import is_speakable, normalize, split_sentences
@@ -64,6 +64,7 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("--play", action="store_true", help="play it while it is made")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no summary")
     add_model_options(parser)
+    add_part_options(parser)
     parser.add_argument("--voice", help="a voice that the model or the engine has")
     parser.add_argument("--speaker", type=int, default=0, metavar="N", help="CSM's speaker number (default: 0)")
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed says it the same way again")
@@ -89,8 +90,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     try:
         with ExitStack() as opened:
             writes = _open_outputs(options, opened)
+            fetch_first(options.model)
             with console.status(f"loading {options.model}"):
-                engine = opened.enter_context(load_engine(options.model, options.device))
+                engine = opened.enter_context(load_engine(options.model, options.device, parts_of(options)))
             with engine.conversation(voice=options.voice, speaker=options.speaker, sampling=sampling) as talk:
                 _speak(talk, pieces, writes, spoken, console)
     except KeyboardInterrupt:

@@ -109,7 +109,7 @@ class Dispatch:
         named: str | m.UploadedVoice | None
         if isinstance(voice, VoicePrompt):
             self._upload(Kind.SOUND, number, voice.pcm.astype("<f4").tobytes())
-            named = m.UploadedVoice(name=voice.name, text=voice.text, number=number)
+            named = m.UploadedVoice(name=voice.name, text=voice.text, number=number, style=voice.style)
         else:
             named = voice
         self._post(m.Configure(conversation=self.wire, voice=named))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from csm_plugin.client.shapes import (
     Frames,
@@ -139,6 +139,12 @@ class Configure(Shape):
     voice: Name | UploadedVoice | None = None
     speaker: Speaker | None = None
     sampling: SamplingFields | None = None
+
+    @model_serializer(mode="wrap")
+    def _what_changes(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is left as it is: a voice that is null would be none from now on."""
+        said = {"type", *self.model_fields_set}
+        return {name: value for name, value in write(self).items() if name in said}
 
 
 class Close(Shape):

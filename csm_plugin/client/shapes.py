@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import dataclasses
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from csm_plugin.conversation import Word
-from csm_plugin.settings import Sampling
+from csm_plugin.settings import Sampling, VoiceStyle
 
 Number = Annotated[int, Field(ge=0, lt=2**32)]
 Piece = Annotated[int, Field(ge=0, lt=2**16)]
@@ -32,6 +33,8 @@ class SamplingFields(Shape):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     max_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
     trim_silence: bool = True
+    depth_temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    depth_top_k: Annotated[int, Field(ge=1, le=65_536)] | None = None
 
     def sampling(self) -> Sampling:
         """Return it as the engine takes it."""
@@ -40,13 +43,7 @@ class SamplingFields(Shape):
     @classmethod
     def of(cls, sampling: Sampling) -> SamplingFields:
         """Write a `Sampling` down."""
-        return cls(
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            seed=sampling.seed,
-            max_seconds=sampling.max_seconds,
-            trim_silence=sampling.trim_silence,
-        )
+        return cls(**dataclasses.asdict(sampling))
 
 
 class WordTime(Shape):
@@ -72,6 +69,13 @@ class UploadedVoice(Shape):
     name: Name
     text: Text
     number: Number
+    style: VoiceStyle | None = None
+    """Whether it stands in front of the conversation or every utterance continues it; null: as the model was made."""
+
+    @model_serializer(mode="wrap")
+    def _without_no_style(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what servers from before there were styles do not know."""
+        return {name: value for name, value in write(self).items() if value is not None}
 
 
 class Fault(Shape):

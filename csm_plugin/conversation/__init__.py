@@ -3,7 +3,7 @@
 from csm_plugin.conversation.budget import Budget, longest_utterance
 from csm_plugin.conversation.ledger import Ledger
 from csm_plugin.conversation.prepared_voice import PreparedVoice, prepare_file, prepare_voice
-from csm_plugin.conversation.segment import Entry, Positions, Segment, text_positions
+from csm_plugin.conversation.segment import Entry, Positions, Segment, frame_positions, text_positions
 from csm_plugin.conversation.voices import VoiceLibrary, VoicePrompt
 from csm_plugin.conversation.words import Word, split_words
 
@@ -17,6 +17,7 @@ __all__ = [
     "VoiceLibrary",
     "VoicePrompt",
     "Word",
+    "frame_positions",
     "longest_utterance",
     "prepare_file",
     "prepare_voice",

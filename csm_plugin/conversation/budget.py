@@ -46,11 +46,14 @@ class Budget:
         return max(int(self.low * self.positions), pinned)
 
     def room(self, used: int, tokens: int, wanted_frames: int) -> int:
-        """Return how many frames can follow `tokens` of text, at most `wanted_frames`; may be negative."""
+        """Return how many frames can follow `tokens` positions more, at most `wanted_frames`; may be negative."""
         return min(wanted_frames, self.positions - used - tokens - 1)
 
     def check(self, pinned: int, tokens: int) -> None:
         """Make sure that a text can be spoken once everything that may go is gone.
+
+        Args:
+            pinned: positions of the voice prompt, whether it stands in front or is continued.
 
         Raises:
             ContextFullError: it cannot.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,9 +98,8 @@ class Entry:
         return self._closed[2]
 
     def _close(self, codebooks: int) -> Positions:
-        closing = np.zeros((1, codebooks), dtype=np.int32)
-        frames = np.concatenate((np.array(self.frames, dtype=np.int32).reshape(-1, codebooks), closing))
-        audio = np.concatenate((np.full((len(frames), 1), TEXT, dtype=np.int32), frames), axis=1)
+        closing = np.zeros(codebooks, dtype=np.int32)
+        audio = frame_positions([*self.frames, closing], codebooks)
         return np.concatenate((text_positions(self.tokens, codebooks), audio))
 
 
@@ -107,4 +107,11 @@ def text_positions(tokens: npt.NDArray[np.int32], codebooks: int) -> Positions:
     """Return the context positions of tokens."""
     positions = np.full((len(tokens), 1 + codebooks), TEXT, dtype=np.int32)
     positions[:, 0] = tokens
+    return positions
+
+
+def frame_positions(frames: Sequence[Codes], codebooks: int) -> Positions:
+    """Return the context positions of frames."""
+    positions = np.full((len(frames), 1 + codebooks), TEXT, dtype=np.int32)
+    positions[:, 1:] = np.array(frames, dtype=np.int32).reshape(-1, codebooks)
     return positions

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from os.path import isfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S, prepare_file
 from csm_plugin.conversation.voice_folder import VOICE_NAME, VoiceFolder, own_folder, recordings_in
 from csm_plugin.errors import AudioError, TextError, VoiceError
-from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.settings import SAMPLE_RATE_HZ, VOICE_STYLES, VoiceStyle
 from csm_plugin.text.normalize import normalize
 
 
@@ -27,17 +29,25 @@ class VoicePrompt:
         text: the words of the recording.
         pcm: float32 [samples] in [-1, 1], mono, at most 30 s.
         sample_rate: in Hz.
+        style: "context" puts the recording in front of the conversation, as something that was said; "continue" has
+            every utterance go on from it, as if both were one. None: as the checkpoint was made for.
 
     Raises:
-        VoiceError: the text has no words in it, or the recording cannot be used.
+        VoiceError: the text has no words in it, the recording cannot be used, or there is no such style.
     """
 
     name: str
     text: str
     pcm: npt.NDArray[np.float32] = field(repr=False)
     sample_rate: int = SAMPLE_RATE_HZ
+    style: VoiceStyle | None = None
 
     def __post_init__(self) -> None:
+        if self.style is not None and self.style not in VOICE_STYLES:
+            given = repr(self.style) if isinstance(self.style, str) else f"of type {type(self.style).__name__}"
+            raise VoiceError(
+                f"the voice prompt {self.name!r} has the style {given[:64]}; it must be 'context', 'continue' or None"
+            )
         try:
             object.__setattr__(self, "text", normalize(self.text))
             pcm = check_pcm(self.pcm, self.sample_rate, max_seconds=MAX_PROMPT_S)
@@ -50,7 +60,8 @@ class VoicePrompt:
 class VoiceLibrary:
     """The voice prompts in some folders: `name.wav` or `name.flac` beside `name.txt`.
 
-    Read when first asked for; a folder that is not there is empty. Thread-safe.
+    A `name.json` beside them may name the prompt's style: `{"style": "continue"}`. All are read when first asked for; a
+    folder that is not there is empty. Thread-safe.
 
     Args:
         folders: those of earlier ones go before those of later ones.
@@ -122,23 +133,34 @@ class VoiceLibrary:
         path = self.recordings[name]
         try:
             text = self.text_file(name).read_text(encoding="utf-8")
-            if path.parent == self._raw:
-                return self._prepare(name, path, text)
-            pcm, rate = read_audio(path, max_seconds=MAX_PROMPT_S)
-        except (AudioError, OSError, UnicodeDecodeError) as error:
+            style = _read_style(path.with_suffix(".json"))
+            pcm, rate = (None, 0) if path.parent == self._raw else read_audio(path, max_seconds=MAX_PROMPT_S)
+        except (AudioError, OSError, ValueError) as error:
             raise VoiceError(f"the files of voice {name!r} cannot be read: {error}") from error
-        return VoicePrompt(name, text, pcm, rate)
-
-    @staticmethod
-    def _prepare(name: str, path: Path, text: str) -> VoicePrompt:
+        if pcm is not None:
+            return VoicePrompt(name, text, pcm, rate, style)
         try:
-            voice = prepare_file(path, text)
+            prepared = prepare_file(path, text)
         except VoiceError as error:
             raise VoiceError(f"the recording {name!r} that comes with the model cannot be used: {error}") from error
-        return VoicePrompt(name, voice.text, voice.pcm)
+        return VoicePrompt(name, prepared.text, prepared.pcm, style=style)
 
     def _text_of_raw(self, name: str) -> Path | None:
         """Return the file of the text of a recording that comes with the checkpoint."""
         own = None if self._own is None or not self._own.holds(name) else self._own.path
         places = [folder / f"{name}.txt" for folder in (own, self._raw) if folder is not None]
         return next(filter(isfile, places), None)
+
+
+def _read_style(path: Path) -> Any:
+    """Return the `style` that a voice's JSON file names; None where it names none, or is not there.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or holds no JSON object.
+    """
+    if not path.is_file():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(told, dict):
+        raise ValueError(f'{path.name} holds no JSON object; write {{"style": "continue"}}, or remove it')
+    return told.get("style")

@@ -51,8 +51,9 @@ class CatchingUp:
             return False
         with session.lock:
             session.stale = False
-            if self._budget.is_full(session.ledger.length):
-                dropped = session.ledger.evict(self._budget.keep(session.ledger.prompt_length))
+            if self._budget.is_full(session.ledger.length + session.continued):
+                keep = self._budget.keep(session.ledger.prompt_length) - session.continued
+                dropped = session.ledger.evict(keep)
                 logger.debug("dropped old segments from a full context", segments=dropped)
             target = session.ledger.positions()
             pinned = session.ledger.prompt_length

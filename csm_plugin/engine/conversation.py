@@ -73,7 +73,8 @@ class Conversation:
         self._voices = voices
         self._voice: VoicePrompt | None = None
         self._speaker = speaker
-        self._pinned = 0  # positions of the voice prompt
+        self._continued: Entry | None = None  # the voice prompt, if every utterance continues it
+        self._beside = 0  # positions that the voice prompt takes beside whatever is said
         self._sampling = Sampling() if sampling is None else check_sampling(sampling)
         self._utterances = itertools.count()
         tokenizer.encode("", speaker)
@@ -124,15 +125,17 @@ class Conversation:
         if not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
         sampling = self._seeded() if sampling is None else check_sampling(sampling)
-        placed = self._tokenizer.place(spoken, self._speaker)
-        entry = Entry(self._speaker, spoken, placed.tokens)
-        self._scheduler.budget.check(self._pinned, len(entry.tokens))
+        continued = self._continued
+        placed = self._tokenizer.place(spoken, self._speaker, "" if continued is None else continued.text)
+        own = placed.tokens if continued is None else self._tokenizer.encode(spoken, self._speaker)
+        entry = Entry(self._speaker, spoken, own)
+        self._scheduler.budget.check(self._beside, len(own))
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
         longest = longest_utterance(spoken, sampling.max_seconds)
         script = Script.of(spoken, placed)
         clock = WordClock.of(script, self._session.pace, attention=self._scheduler.model.alignment is not None)
-        _, ranks = self._scheduler.model.config.drawing(sampling)
-        job = SpeakJob(FrameBuffer(), entry, script, clock, sampling, ranks, seed, longest)
+        ranks = self._scheduler.model.config.drawing(sampling).ranks
+        job = SpeakJob(FrameBuffer(), entry, placed.tokens, continued, script, clock, sampling, ranks, seed, longest)
         self._scheduler.registry.submit(self._session, job)
         return Utterance(
             spoken,
@@ -165,7 +168,7 @@ class Conversation:
         sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
         words = normalize_text(check_text(text)) if text != "" and is_speakable(check_text(text)) else ""
         job = ListenJob(Entry(speaker, words, self._tokenizer.encode(words, speaker)), sound)
-        self._scheduler.budget.check(self._pinned, len(job.entry.tokens) + frames_of(sound))
+        self._scheduler.budget.check(self._beside, len(job.entry.tokens) + frames_of(sound))
         self._scheduler.registry.submit(self._session, job)
         return Turn(job.done)
 
@@ -232,12 +235,14 @@ class Conversation:
         self.close()
 
     def _set_voice(self, prompt: VoicePrompt | None, speaker: int) -> None:
-        entry, pinned = None, 0
+        entry, beside, continued = None, 0, False
         if prompt is not None:
             entry = Entry(speaker, prompt.text, self._tokenizer.encode(prompt.text, speaker))
-            pinned = len(entry.tokens) + frames_of(prompt.pcm) + 1
-        self._scheduler.registry.submit(self._session, VoiceJob(prompt, entry))
-        self._voice, self._pinned = prompt, pinned
+            beside = len(entry.tokens) + frames_of(prompt.pcm) + 1
+            continued = (prompt.style or self._scheduler.model.config.voice_style) == "continue"
+        self._scheduler.registry.submit(self._session, VoiceJob(prompt, entry, continued))
+        self._voice, self._beside = prompt, beside
+        self._continued = entry if continued else None
 
     def _seeded(self) -> Sampling:
         """Return the conversation's sampling, its seed advanced so that no two utterances share one."""

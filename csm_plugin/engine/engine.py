@@ -20,14 +20,15 @@ from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.errors import SettingsError
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.csm import CSM
+from csm_plugin.model.devices import auto_dtype, resolve_device
+from csm_plugin.model.opened import Parts, open_checkpoint
 from csm_plugin.model.tokenizer import SegmentTokenizer
-from csm_plugin.model.weights import WeightFiles
+from csm_plugin.model.weights import parameters
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.sentences import split_sentences
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-SMALL_PARAMETERS = 200_000_000
 CLOSE_TIMEOUT_S = 30.0
 
 
@@ -35,57 +36,86 @@ class Engine:
     """Speaks. Make one per process with `Engine.load` and share it; every method is safe from any thread."""
 
     def __init__(
-        self, model: CSM, tokenizer: SegmentTokenizer, voices: VoiceLibrary, name: str, max_queue: int
+        self,
+        model: CSM,
+        tokenizer: SegmentTokenizer,
+        voices: VoiceLibrary,
+        name: str,
+        max_queue: int,
+        *,
+        graphs: bool = True,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._voices = voices
-        self._scheduler = Scheduler(model, max_queue)
+        self._scheduler = Scheduler(model, max_queue, graphs=graphs)
         self.model_name = name
         self._thread = threading.Thread(target=self._scheduler.run, name=f"csm-device-{name}", daemon=True)
         self._thread.start()
         atexit.register(self.close)  # a thread inside torch must not outlive the interpreter
+        try:
+            self._scheduler.ready.result()
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def load(
         cls,
         model: str | Path = "csm-tiny",
         *,
+        adapter: str | Path | None = None,
+        codec: str | Path | None = None,
+        tokenizer: str | Path | None = None,
+        head_dims: tuple[int, int] | None = None,
         device: str = "auto",
         dtype: str = "auto",
         max_conversations: int = 8,
         max_queue: int = 16,
+        graphs: bool = True,
     ) -> Self:
-        """Load a model and start its device thread. Blocks for as long as loading takes.
+        """Load a model and start its device thread. Blocks until it is ready, a GPU warm.
 
         Args:
-            model: a bundled name, a local folder, or a hub id, looked for in that order.
+            model: a bundled name, a local folder, or a hub id, looked for in that order; a revision may stand behind a
+                hub id: "sesame/csm-1b@main".
+            adapter: folder or hub id of a PEFT LoRA adapter, which is merged into the weights.
+            codec: folder or hub id of a Mimi codec, for a checkpoint without one; `kyutai/mimi` if None.
+            tokenizer: folder or hub id of the tokenizer, for a checkpoint without one.
+            head_dims: how wide the heads of backbone and depth decoder are, for a checkpoint in the original layout
+                whose flavours are not known.
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1".
-            dtype: "auto" (float32 for small models on a CPU, bfloat16 otherwise), "float32", "bfloat16", "float16".
+            dtype: "auto" (float32 for small models on a CPU, bfloat16 otherwise, or float16 on a GPU older than it),
+                "float32", "bfloat16", "float16".
             max_conversations: how many speak at the same time; each takes memory for its cache.
             max_queue: how many more may wait.
+            graphs: whether steps on a GPU run as CUDA graphs. False is slower, and a way out where they make trouble.
 
         Raises:
             CheckpointError: the model cannot be found, fetched or read.
             SettingsError: an argument is out of range, or there is no such device.
+            GenerationError: the GPU failed while it was warmed up.
         """
         for name, value, least in (("max_conversations", max_conversations, 1), ("max_queue", max_queue, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise SettingsError(f"{name} is {value!r}; it must be a whole number of at least {least}")
-        where = _device(device)
+        if not isinstance(graphs, bool):
+            raise SettingsError(f"graphs is {graphs!r}; it must be True or False")
+        parts = Parts(adapter, codec, tokenizer, head_dims)
+        where = resolve_device(device)
         if dtype != "auto" and dtype not in DTYPES:
             raise SettingsError(f"dtype is {dtype!r}; allowed are 'auto', {', '.join(map(repr, DTYPES))}")
         folder = find_checkpoint(model)
-        kind = DTYPES[dtype] if dtype != "auto" else _auto_dtype(folder, where)
-        tokenizer = SegmentTokenizer(folder)
-        csm = CSM(folder, device=where, dtype=kind, rows=max_conversations)
-        from_hub = "/" in str(model) and not Path(model).expanduser().is_dir()
-        name = str(model) if from_hub else folder.name
+        opened = open_checkpoint(folder, parts)
+        kind = DTYPES[dtype] if dtype != "auto" else auto_dtype(parameters(opened.tensors), where)
+        segments = opened.read_tokenizer()
+        csm = CSM(opened, device=where, dtype=kind, rows=max_conversations)
+        name = _name(model, folder) + ("" if adapter is None else f"+{_name(adapter)}")
         logger.info(
             "model loaded", model=name, device=str(where), dtype=str(kind).removeprefix("torch."),
             rows=max_conversations, mb_per_row=round(csm.bytes_per_row / 2**20, 1),
         )  # fmt: skip
-        return cls(csm, tokenizer, VoiceLibrary.beside(folder), name, max_queue)
+        return cls(csm, segments, VoiceLibrary.beside(folder), name, max_queue, graphs=graphs)
 
     @property
     def sample_rate(self) -> int:
@@ -182,20 +212,7 @@ def _parts(text: str) -> list[str]:
     return [part for part in split_sentences(text) if is_speakable(part)] or [text]
 
 
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        where = torch.device(device)
-        torch.empty(1, device=where)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise SettingsError(
-            f"device is {device!r}, which this machine cannot use ({str(error).splitlines()[0]}); "
-            "allowed are 'auto', 'cpu', and 'cuda' or 'cuda:N' where there is such a GPU"
-        ) from error
-    return where
-
-
-def _auto_dtype(folder: Path, device: torch.device) -> torch.dtype:
-    small = WeightFiles(folder).parameters() < SMALL_PARAMETERS
-    return torch.float32 if small and device.type == "cpu" else torch.bfloat16
+def _name(model: str | Path, folder: Path | None = None) -> str:
+    """Return how a model is called: its hub id, or its folder's name."""
+    place = Path(model).expanduser()
+    return str(model) if "/" in str(model) and not place.is_dir() else (folder or place).name

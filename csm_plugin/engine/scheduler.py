@@ -6,7 +6,9 @@ that begins, and for one small piece of background work, before its next frame.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from operator import itemgetter
 
@@ -18,9 +20,12 @@ from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import MAX_BUFFERED_FRAMES, Job, ListenJob, Session, SpeakJob, VoiceJob
 from csm_plugin.engine.slots import Slots
 from csm_plugin.engine.speaking import Speaking, typed
+from csm_plugin.engine.stepper import Stepper
+from csm_plugin.engine.warm_up import as_warm_up_error, warm_up
 from csm_plugin.errors import CSMError, EngineClosedError
 from csm_plugin.failures import log_failure
 from csm_plugin.model.csm import CSM
+from csm_plugin.model.recorder import HIGH_PRIORITY
 
 STALL_CHECK_S = 1.0
 """How often readers that take nothing are looked at, while others wait for a row."""
@@ -29,18 +34,26 @@ ONE_THREAD_BELOW_WIDTH = 1_024
 
 
 class Scheduler:
-    """Schedule, run, postprocess, for ever. `run` is the device thread; the other methods are for any thread."""
+    """Schedule, run, postprocess, for ever. `run` is the device thread; the other methods are for any thread.
 
-    def __init__(self, model: CSM, max_queue: int) -> None:
+    Args:
+        graphs: whether steps on a GPU run as CUDA graphs.
+    """
+
+    def __init__(self, model: CSM, max_queue: int, *, graphs: bool = True) -> None:
         self.model = model
         self.budget = Budget(model.positions)
         self.registry = Registry(model.rows, max_queue)
         slots = Slots(model)
-        self.speaking = Speaking(model, self.registry, slots, self.budget)
+        self.speaking = Speaking(
+            model, self.registry, slots, self.budget, Stepper(model, fixed_shapes=on_gpu(model), graphs=graphs)
+        )
         self._slots = slots
         self._catching_up = CatchingUp(model, self.registry, slots, self.budget)
         self.rounds = 0
         """How many it has gone while conversations were open; a thread that stands still is seen by it."""
+        self.ready: Future[None] = Future()
+        """Done once the device thread takes work, or has failed before it could."""
 
     def interrupt(self, session: Session, heard_s: float | None) -> None:
         """Stop a conversation's speech and cut its current turn down to what was heard. Never blocks."""
@@ -62,6 +75,8 @@ class Scheduler:
         """Work until the engine closes: the device thread."""
         try:
             self._settle_on_device()
+            warm_up(self.model, self.speaking.stepper)
+            self.ready.set_result(None)
             timeout_s: float | None = None
             while (sessions := self.registry.wait(timeout_s)) is not None:
                 if self._round(sessions):
@@ -70,14 +85,23 @@ class Scheduler:
         except BaseException as error:
             log_failure("the device thread died", error)
             self.registry.close(f"the engine stopped ({type(error).__name__})")
-            raise
+            if self.ready.done():
+                raise
+            self.ready.set_exception(as_warm_up_error(error, self.model.device))  # whoever loads the engine raises it
         finally:
             self._abandon()
+            if on_gpu(self.model):  # else memory could be given to others while the last step still writes to it
+                with contextlib.suppress(Exception):
+                    torch.cuda.synchronize(self.model.device)
 
     def _settle_on_device(self) -> None:
         """Make this thread the device's."""
-        if self.model.device.type == "cuda":
-            torch.cuda.set_device(self.model.device)
+        device = self.model.device
+        if on_gpu(self.model):
+            torch.cuda.set_device(device)
+            torch.cuda.synchronize(device)  # the weights came on another thread's stream
+            # of its own: on the process's default stream it would queue behind whatever else runs there
+            torch.cuda.set_stream(torch.cuda.Stream(device, priority=HIGH_PRIORITY))
         elif self.model.config.backbone.width < ONE_THREAD_BELOW_WIDTH:
             torch.set_num_threads(1)  # of this thread alone: smaller products are not worth waiting for a second one
 
@@ -159,3 +183,8 @@ class Scheduler:
         """The engine closes: whoever still waits is told so."""
         for job in self.registry.abandon():
             self._fail(job, EngineClosedError("the engine was closed"))
+
+
+def on_gpu(model: CSM) -> bool:
+    """Tell whether a model runs on a GPU."""
+    return model.device.type == "cuda"

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.conversation import Entry, Ledger, VoicePrompt, Word, split_words
+from csm_plugin.conversation import (
+    Entry,
+    Ledger,
+    Positions,
+    VoicePrompt,
+    Word,
+    frame_positions,
+    split_words,
+    text_positions,
+)
 from csm_plugin.conversation.durations import Pace, expected_s
 from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.delivery import Delivery
@@ -33,10 +42,18 @@ MAX_BUFFERED_FRAMES = 25
 
 @dataclass(slots=True, eq=False)
 class SpeakJob:
-    """An utterance that waits, is prepared, or is being spoken."""
+    """An utterance that waits, is prepared, or is being spoken.
+
+    Args:
+        tokens: what the model reads of it, int32 [n]: the entry's, unless it continues a voice prompt; then those of
+            both texts as one.
+        continued: the voice prompt that it continues; has its frames by the time that it is prepared.
+    """
 
     buffer: FrameBuffer
     entry: Entry
+    tokens: npt.NDArray[np.int32]
+    continued: Entry | None
     script: Script
     clock: WordClock
     sampling: Sampling
@@ -57,6 +74,13 @@ class SpeakJob:
         """Whether the reader is so far behind that generation should pause."""
         return len(self.buffer) + len(self.delivery) >= MAX_BUFFERED_FRAMES
 
+    def opening(self, codebooks: int) -> Positions:
+        """Return the context positions that come before its first frame, int32 [n, 1 + codebooks]."""
+        text = text_positions(self.tokens, codebooks)
+        if self.continued is None:
+            return text
+        return np.concatenate((text, frame_positions(self.continued.frames, codebooks)))
+
 
 @dataclass(slots=True, eq=False)
 class ListenJob:
@@ -70,10 +94,15 @@ class ListenJob:
 
 @dataclass(slots=True, eq=False)
 class VoiceJob:
-    """A voice prompt to put in front of the context; None takes it away."""
+    """A voice prompt to speak with; None takes it away.
+
+    Args:
+        continued: every utterance continues it; else it is put in front of the context.
+    """
 
     prompt: VoicePrompt | None
     entry: Entry | None
+    continued: bool
     number: int = 0
 
     @property
@@ -100,6 +129,7 @@ class Session:
     slot: Slot | None = None
     unread: list[SpeakJob] = field(default_factory=list)  # begun, and not all of their sound was taken yet
     voice: tuple[VoicePrompt, int] | None = None  # prompt and speaker in front of the context
+    continued: int = 0  # positions that every utterance needs for the voice prompt that it continues
     voice_failure: CSMError | None = None
     pace: Pace = field(default_factory=Pace)
     stale: bool = False  # the row's cache may lag behind the ledger
@@ -190,12 +220,14 @@ class Session:
             self.ledger.remove(job.entry)
 
     def set_voice(self, job: VoiceJob, codes: list[Codes]) -> None:
-        """Put a voice prompt in front of the context."""
+        """Put a voice prompt in front of the context, or have it there for utterances to continue."""
         with self.lock:
             if job.entry is not None:
                 job.entry.frames = list(codes)
-            self.ledger.set_prompt(job.entry)
-            self.voice = None if job.prompt is None or job.entry is None else (job.prompt, job.entry.speaker)
+            pinned = None if job.continued else job.entry
+            self.ledger.set_prompt(pinned)
+            self.voice = None if job.prompt is None or pinned is None else (job.prompt, pinned.speaker)
+            self.continued = job.entry.length if job.continued and job.entry is not None else 0
             self.voice_failure = None
             self.pace.forget()
             if job.prompt is not None:

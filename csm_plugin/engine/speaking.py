@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from csm_plugin.conversation import Budget, Positions, text_positions
+from csm_plugin.conversation import Budget, Positions
 from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
 from csm_plugin.engine.frame_buffer import FinishReason, Frame
 from csm_plugin.engine.registry import Registry
@@ -31,13 +31,13 @@ Batch = list[tuple[Session, SpeakJob]]
 class Speaking:
     """Speaks the utterances that conversations have waiting. For the device thread only."""
 
-    def __init__(self, model: CSM, registry: Registry, slots: Slots, budget: Budget) -> None:
+    def __init__(self, model: CSM, registry: Registry, slots: Slots, budget: Budget, stepper: Stepper) -> None:
         self._model = model
         self._registry = registry
         self._slots = slots
         self._budget = budget
         self._in_flight: deque[tuple[Batch, PendingStep]] = deque()
-        self.stepper = Stepper(model, fixed_shapes=model.device.type == "cuda")
+        self.stepper = stepper
 
     def begin(self, session: Session, job: SpeakJob) -> bool:
         """Prefill the next chunk of an utterance, which goes live when that is complete.
@@ -51,15 +51,15 @@ class Speaking:
         if slot is None:
             return False
         with session.lock:
-            frames = self._make_room(session, len(job.entry.tokens), job.max_frames)
+            opening = job.opening(self._model.config.codebooks)
+            frames = self._make_room(session, len(opening), job.max_frames)
             if frames < 1:
                 raise ContextFullError("the text does not fit beside the voice prompt; split it into sentences")
-            text = text_positions(job.entry.tokens, self._model.config.codebooks)
-            target: Positions = np.concatenate((session.ledger.positions(), text))
+            target: Positions = np.concatenate((session.ledger.positions(), opening))
             pinned = session.ledger.prompt_length
         self._slots.touch(slot)
         if self._slots.advance(slot, target[:-1], pinned, session.voice, PREFILL_CHUNK):
-            first = slot.length + 1 - len(job.entry.tokens) + job.script.first_token
+            first = len(target) - len(opening) + job.script.first_token
             spoken = range(first, first + len(job.script.token_places))
             self._model.begin(slot.row, slot.length, target[-1:], job.sampling, job.seed, frames, spoken)
             job.max_frames = frames
@@ -112,14 +112,18 @@ class Speaking:
         if session.slot is not None:
             self._slots.release(session.slot)
 
-    def _make_room(self, session: Session, tokens: int, wanted: int) -> int:
-        """Evict old segments where an utterance needs their place; return how many frames it may have."""
+    def _make_room(self, session: Session, opening: int, wanted: int) -> int:
+        """Evict old segments where an utterance needs their place; return how many frames it may have.
+
+        Args:
+            opening: positions that come before its first frame.
+        """
         ledger, budget = session.ledger, self._budget
-        if budget.room(ledger.length, tokens, wanted) < wanted:
-            keep = budget.positions - tokens - 1
+        if budget.room(ledger.length, opening, wanted) < wanted:
+            keep = budget.positions - opening - 1
             ledger.evict(min(budget.keep(ledger.prompt_length), keep - wanted))
             ledger.evict(keep - MIN_SPEECH_FRAMES, spare_last=False)
-        return budget.room(ledger.length, tokens, wanted)
+        return budget.room(ledger.length, opening, wanted)
 
     def _launch(self, batch: Batch) -> None:
         batch.sort(key=lambda pair: _slot(pair[0]).row)

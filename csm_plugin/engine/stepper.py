@@ -51,17 +51,28 @@ class Stepper:
         fixed_shapes: as a GPU wants it: all steps have the same shapes, so that they run as CUDA graphs, and one step
             is launched ahead of reading the last one, so that the device never waits for the host. Otherwise, as is
             best on a CPU, attention reads exactly what is valid and each result is read at once.
+        graphs: whether steps of fixed shapes run as CUDA graphs.
     """
 
-    def __init__(self, model: CSM, *, fixed_shapes: bool) -> None:
+    def __init__(self, model: CSM, *, fixed_shapes: bool, graphs: bool = True) -> None:
         self._model = model
-        self._graphs = FrameGraphs(model) if fixed_shapes else None
+        self._graphs = FrameGraphs(model, graphs=graphs) if fixed_shapes else None
         self._rows: Rows | None = None
 
     @property
     def lag(self) -> int:
         """How many steps may be under way while the next one is launched."""
         return 0 if self._graphs is None else 1
+
+    @property
+    def graphs(self) -> int:
+        """How many CUDA graphs there are."""
+        return 0 if self._graphs is None else self._graphs.graphs
+
+    def prepare(self, top_ks: list[int]) -> None:
+        """Do before the first step what it would wait for: capture the graphs of these top_k (1 is greedy)."""
+        if self._graphs is not None:
+            self._graphs.prepare(top_ks)
 
     def launch(self, rows: list[int], lengths: list[int], ranks: int) -> PendingStep:
         """Launch the next frame of `rows`, whose caches hold `lengths` positions."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import CsmForConditionalGeneration, CsmProcessor
 
 from csm_plugin.evaluation.errors import EvaluationError
-from csm_plugin.model.config import read_config
+from csm_plugin.model.opened import open_checkpoint
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 
 LONGEST_FRAMES = 150
@@ -37,7 +37,7 @@ class Reference:
             ).eval()
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise EvaluationError(f"transformers cannot load {folder} ({type(error).__name__})") from error
-        self.config = read_config(folder)
+        self.config = open_checkpoint(folder).config
         if not self.processor.chat_template:
             raise EvaluationError(f"{folder} holds no chat template, so transformers cannot speak with it")
 
@@ -69,12 +69,12 @@ class Reference:
         ]
         inputs = self.processor.apply_chat_template(conversations, tokenize=True, return_dict=True)
         chosen = Sampling(temperature=0) if sampling is None else sampling
-        temperature, top_k = self.config.drawing(chosen)
-        how: dict[str, Any] = {"do_sample": temperature > 0, "depth_decoder_do_sample": temperature > 0}
-        if temperature > 0:
-            for part in ("", "depth_decoder_"):
+        how: dict[str, Any] = {}
+        for part, (temperature, top_k) in zip(("", "depth_decoder_"), self.config.drawing(chosen).parts, strict=True):
+            how |= {f"{part}do_sample": temperature > 0}
+            if temperature > 0:
                 how |= {f"{part}temperature": temperature, f"{part}top_k": top_k}
-            torch.manual_seed(chosen.seed or 0)
+        torch.manual_seed(chosen.seed or 0)
         extra = list(range(self.model.config.codec_config.codebook_size, self.model.config.vocab_size))  # not codes
         how |= {"suppress_tokens": extra, "depth_decoder_suppress_tokens": extra}
         rows = self.model.generate(**inputs, max_new_tokens=max_frames, **how)  # [B, T, K]

@@ -22,11 +22,12 @@ Seen = tuple[slice, tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]
 
 
 class Gaze:
-    """Adds up the attention scores of one step's heads.
+    """Adds up the attention scores of one step's heads, in float32: they are large, and half a token's place hangs on
+    differences that 16 bits would round away.
 
     Args:
         heads: of each layer, as (key head, query head of its group).
-        texts: for each run of rows, 0 at the positions of their texts and -inf at others, [b, window].
+        texts: for each run of rows, 0 at the positions of their texts and -inf at others, float32 [b, window].
         window: the positions that matter.
         scale: of the scores.
     """
@@ -48,8 +49,8 @@ class Gaze:
         """
         for key_head, query_head in self._heads.get(layer, ()):
             for run, (batch, keys, _, _) in enumerate(seen):
-                read = keys[layer][:, key_head, self.window.start : self.window.stop]  # [b, window, hd]
-                query = queries[batch, key_head, query_head].unsqueeze(-1)  # [b, hd, 1]
+                read = keys[layer][:, key_head, self.window.start : self.window.stop].float()  # [b, window, hd]
+                query = queries[batch, key_head, query_head].unsqueeze(-1).float()  # [b, hd, 1]
                 scores = self._scores[run][:, : read.shape[1]]
                 self._scores[run] = torch.baddbmm(scores, read, query, alpha=self._scale)
 
@@ -57,10 +58,10 @@ class Gaze:
     def scores(self) -> Tensor:
         """The sum over the heads, -inf outside of a row's text: float32 [B, window]."""
         if len(self._scores) == 1:
-            return self._scores[0].squeeze(-1).float()
+            return self._scores[0].squeeze(-1)
         rest = [len(self.window) - scores.shape[1] for scores in self._scores]  # what a run does not see
         padded = [F.pad(s, (0, 0, 0, more), value=-torch.inf) for s, more in zip(self._scores, rest, strict=True)]
-        return torch.cat(padded).squeeze(-1).float()
+        return torch.cat(padded).squeeze(-1)
 
 
 class Alignment:
@@ -77,7 +78,6 @@ class Alignment:
         heads: Sequence[tuple[int, int]],
         shape: TransformerShape,
         rows: int,
-        dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         group = shape.heads // shape.kv_heads
@@ -87,7 +87,7 @@ class Alignment:
         self._scale = shape.head_dim**-0.5
         self._places = torch.arange(shape.positions, dtype=torch.float32, device=device)  # [P]
         self._first = torch.zeros(rows, device=device)
-        self._texts = torch.full((rows, shape.positions), -torch.inf, dtype=dtype, device=device)
+        self._texts = torch.full((rows, shape.positions), -torch.inf, device=device)
         self._on_host = [range(0)] * rows
 
     def begin(self, row: int, text: range) -> None:

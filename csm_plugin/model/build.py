@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from csm_plugin.model.config import ModelConfig, csm_rotation
+from csm_plugin.model.config import ModelConfig
 from csm_plugin.model.depth import DepthWeights
-from csm_plugin.model.transformer import Layer, Transformer, TransformerShape, interleave_pairs
-from csm_plugin.model.weights import WeightFiles
+from csm_plugin.model.rope import interleave_pairs
+from csm_plugin.model.transformer import Layer, Transformer, TransformerShape
+from csm_plugin.model.weights import Tensors
 
 Read = Callable[..., Tensor]
 
@@ -19,35 +20,36 @@ BACKBONE_EMBEDDING = "backbone_model.embed_tokens.embed_audio_tokens.weight"
 DEPTH_EMBEDDING = "depth_decoder.model.embed_tokens.weight"
 
 
-def reader(files: WeightFiles, dtype: torch.dtype, device: torch.device) -> Read:
+def reader(tensors: Tensors, dtype: torch.dtype, device: torch.device) -> Read:
     """Return a function that reads one tensor by name and shape, as `dtype` on `device`.
 
     It copies: a tensor that stayed a view of the mapped file would keep all of the file mapped.
     """
 
     def read(name: str, *shape: int) -> Tensor:
-        return files.get(name, shape).to(device=device, dtype=dtype, copy=True)
+        return tensors.get(name, shape).to(device=device, dtype=dtype, copy=True)
 
     return read
 
 
 def build_backbone(read: Read, config: ModelConfig, device: torch.device) -> Transformer:
     """Build the backbone's transformer."""
-    rotation = csm_rotation(config.csm, config.backbone.positions + 1).to(device)  # one more for idle rows
-    return _transformer(read, "backbone_model", config.backbone, rotation)
+    shape = config.backbone
+    rotation = shape.rope.table(shape.head_dim, shape.positions + 1).to(device)  # one more for idle rows
+    return _transformer(read, "backbone_model", shape, rotation)
 
 
 def build_depth(
-    read: Read, files: WeightFiles, config: ModelConfig, device: torch.device
+    read: Read, tensors: Tensors, config: ModelConfig, device: torch.device
 ) -> tuple[Transformer, DepthWeights]:
     """Build the depth decoder, its code embeddings multiplied by the input projection."""
     shape = replace(config.depth, positions=config.codebooks)
-    rotation = csm_rotation(config.csm.depth_decoder_config, shape.positions).to(device)
+    rotation = shape.rope.table(shape.head_dim, shape.positions).to(device)
     transformer = _transformer(read, "depth_decoder.model", shape, rotation)
     books, vocabulary, size = config.codebooks, config.vocabulary, config.codebook_size
     width = config.backbone.width
     projection = read("depth_decoder.model.inputs_embeds_projector.weight", shape.width, width)
-    name = DEPTH_EMBEDDING if DEPTH_EMBEDDING in files else BACKBONE_EMBEDDING
+    name = DEPTH_EMBEDDING if DEPTH_EMBEDDING in tensors else BACKBONE_EMBEDDING
     table = read(name, books * vocabulary, width).view(books, vocabulary, width)
     projected = torch.stack([book[:size] @ projection.T for book in table[:-1]])
     heads = read("depth_decoder.codebooks_head.weight", books - 1, shape.width, vocabulary)
@@ -59,10 +61,10 @@ def build_depth(
     )
 
 
-def build_frame_embedding(read: Read, files: WeightFiles, config: ModelConfig) -> Tensor:
+def build_frame_embedding(read: Read, tensors: Tensors, config: ModelConfig) -> Tensor:
     """Return the backbone's code embeddings [codebooks * codebook_size, D] of all codes that can occur."""
     books, width = config.codebooks, config.backbone.width
-    name = BACKBONE_EMBEDDING if BACKBONE_EMBEDDING in files else DEPTH_EMBEDDING
+    name = BACKBONE_EMBEDDING if BACKBONE_EMBEDDING in tensors else DEPTH_EMBEDDING
     table = read(name, books * config.vocabulary, width).view(books, config.vocabulary, width)
     return table[:, : config.codebook_size].reshape(-1, width)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from csm_plugin.model.alignment import Gaze, Seen
+from csm_plugin.model.attention import attention_on, padded
 from csm_plugin.model.rows import Rows
 from csm_plugin.model.transformer import Attend, Transformer, pairs, rotate
 
@@ -24,6 +24,7 @@ class KVCache:
         size = (shape.layers, rows, shape.positions + 1, 2 * shape.kv_heads, shape.head_dim)
         self.data = torch.zeros(size, dtype=dtype, device=device)
         self._rotation = transformer.rotation
+        self._mix = attention_on(device, dtype, shape.head_dim)
         self._by_head = self.data.transpose(2, 3).split(shape.kv_heads, dim=2)  # 2 x [L, rows, Hkv, P + 1, hd]
         self._by_place = self.data.flatten(1, 2).unbind()  # L x [rows * (P + 1), 2 Hkv, hd]
 
@@ -33,17 +34,19 @@ class KVCache:
 
     def prefill(self, row: int, start: int, length: int) -> Attend:
         """Return the attention of `length` new positions of one row behind its first `start`."""
-        end, heads, kv_heads = start + length, self.shape.heads, self.shape.kv_heads
+        end, (heads, kv_heads) = start + length, (self.shape.heads, self.shape.kv_heads)
+        group = heads // kv_heads
         rotation = self._rotation[start:end, None]
-        mask = torch.ones(length, end, dtype=torch.bool, device=self.data.device).tril(start)
+        reach = start + torch.arange(length * group, device=self.data.device) // group
+        bias = self._bias(reach[:, None], end)  # [length * G, end]
 
         def attend(layer: int, weight: Tensor, x: Tensor) -> Tensor:
             qkv = self._project(x, weight, rotation)
             self.data[layer, row, start:end] = qkv[:, heads:]
             keys, values = (part[layer, row, None, :, :end] for part in self._by_head)  # [1, Hkv, end, hd]
-            queries = qkv[None, :, :heads].transpose(1, 2)
-            mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, enable_gqa=heads != kv_heads)
-            return mixed[0].transpose(0, 1).flatten(1)
+            queries = qkv[:, :heads].unflatten(1, (kv_heads, group)).transpose(0, 1)  # [Hkv, length, G, hd]
+            mixed = self._mix(queries.flatten(1, 2)[None], keys, values, bias)[0]
+            return mixed.unflatten(1, (length, group)).transpose(0, 1).flatten(1)
 
         return attend
 
@@ -70,10 +73,7 @@ class KVCache:
             queries = qkv[:, : shape.heads].unflatten(1, (shape.kv_heads, -1))  # [B, Hkv, G, hd]
             if gaze is not None:
                 gaze.look(layer, queries, seen)
-            mixed = [
-                F.scaled_dot_product_attention(queries[batch], keys[layer], values[layer], attn_mask=mask)
-                for batch, keys, values, mask in seen
-            ]
+            mixed = [self._mix(queries[batch], keys[layer], values[layer], bias) for batch, keys, values, bias in seen]
             return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).flatten(1)
 
         return attend
@@ -97,12 +97,15 @@ class KVCache:
         return qkv
 
     def _seen(self, batch: slice, kept: slice, positions: Tensor, lengths: list[int] | None) -> Seen:
-        """Return each layer's keys and values of a run of rows, and the mask of those not valid: [b, 1, 1, end]."""
+        """Return each layer's keys and values of a run of rows, and the bias against invalid ones: [b, 1, 1, end]."""
         reach = {self.shape.positions - 1} if lengths is None else set(lengths[batch])
         end = max(reach) + 1
         keys, values = (part[:, kept, :, :end].unbind() for part in self._by_head)  # L x [b, Hkv, end, hd]
         if lengths is not None and len(reach) == 1:
             return batch, keys, values, None
-        allowed = torch.arange(end, device=positions.device) <= positions[batch, None]
-        mask = torch.zeros((), dtype=self.data.dtype, device=positions.device).where(allowed, -torch.inf)
-        return batch, keys, values, mask[:, None, None]
+        return batch, keys, values, self._bias(positions[batch, None], end)[:, None, None]
+
+    def _bias(self, reach: Tensor, end: int) -> Tensor:
+        """Return what is added to the scores of `end` keys, seen by N queries up to their `reach` [N, 1]: [N, end]."""
+        seen = torch.arange(padded(end), device=reach.device) <= reach
+        return torch.zeros((), dtype=self.data.dtype, device=reach.device).where(seen, -torch.inf)[:, :end]

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
-from loguru import logger
-
-from csm_plugin.errors import CheckpointAccessError, CheckpointFormatError, CheckpointNotFound
+from csm_plugin.errors import CheckpointFormatError, CheckpointNotFound
+from csm_plugin.model.hub import Kind, RepositoryCache, fetch, missing
 
 DIGESTS = "SHA256SUMS"
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
-UNGATED_COPIES = ("unsloth/csm-1b", "eustlb/csm-1b")
-FILES = ["*.json", "*.safetensors", "*.jinja"]  # nothing that could run code
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_REVISION = re.compile(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*")
+_NEEDED = {
+    "model": "config.json and model.safetensors",
+    "codec": "config.json and model.safetensors",
+    "tokenizer": "tokenizer.json",
+    "adapter": "adapter_config.json and adapter_model.safetensors",
+}
 
 
 def bundled_models() -> list[str]:
@@ -32,16 +26,18 @@ def bundled_models() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
 
 
-def find_checkpoint(model: str | Path) -> Path:
-    """Return the folder of a checkpoint, downloading it where it is a hub id. Blocks.
+def find_checkpoint(model: str | Path, *, kind: Kind = "model") -> Path:
+    """Return the folder of a checkpoint, downloading what is needed where it is a hub id. Blocks.
 
     Args:
-        model: a bundled name, a local folder, or a hub id such as "sesame/csm-1b" (token from `HF_TOKEN`).
+        model: a bundled name, a local folder, or a hub id such as "sesame/csm-1b", with a branch, tag, commit or
+            "refs/pr/1" after "@" if it is not to be the newest (token from `HF_TOKEN`, else the stored login).
+        kind: what it is wanted as; on the hub other files are needed of a codec, a tokenizer, an adapter.
 
     Raises:
-        CheckpointNotFound: it is none of the three.
-        CheckpointFormatError: a bundled one is damaged.
-        CheckpointAccessError: the hub refuses it or cannot be reached.
+        CheckpointNotFound: it is none of the three, or the hub has no such repository or revision.
+        CheckpointFormatError: a bundled one is damaged, or the repository holds nothing that can be read.
+        CheckpointAccessError: the hub refuses it or cannot be reached, the download broke off, or the disk is full.
     """
     if isinstance(model, str) and model in bundled_models():
         return _undamaged(BUNDLED / model)
@@ -49,14 +45,43 @@ def find_checkpoint(model: str | Path) -> Path:
     if str(model) and folder.is_dir():
         return folder
     if folder.is_file():
-        raise CheckpointNotFound(f"{folder} is a file; pass the folder that holds config.json and model.safetensors")
-    if not isinstance(model, str) or not HUB_ID.fullmatch(model) or model.startswith((".", "~")):
+        raise CheckpointNotFound(f"{folder} is a file; pass the folder that holds {_NEEDED[kind]}")
+    named = hub_id_and_revision(model)
+    if named is None:
         bundled = ", ".join(bundled_models()) or "none"
         raise CheckpointNotFound(
-            f"there is no model {str(model)!r}; pass a bundled name ({bundled}), an existing folder, "
-            "or a hub id such as 'sesame/csm-1b'"
+            f"there is no {kind} {str(model)!r}; pass a bundled name ({bundled}), an existing folder, "
+            "or a hub id such as 'sesame/csm-1b' or 'sesame/csm-1b@main'"
         )
-    return _download(model)
+    return fetch(*named, kind)
+
+
+def hub_id_and_revision(model: str | Path) -> tuple[str, str] | None:
+    """Return the hub id and the revision, "main" if none is given, that a name has the form of; None if of none."""
+    if not isinstance(model, str):
+        return None
+    hub_id, at, revision = model.partition("@")
+    if not _HUB_ID.fullmatch(hub_id) or (at and (not _REVISION.fullmatch(revision) or ".." in revision)):
+        return None
+    return hub_id, revision or "main"
+
+
+def is_on_hub(model: str | Path) -> bool:
+    """Whether `find_checkpoint` would look for it on the hub."""
+    if isinstance(model, str) and model in bundled_models():
+        return False
+    return not Path(model).expanduser().exists() and hub_id_and_revision(model) is not None
+
+
+def here(model: str | Path, kind: Kind) -> Path | None:
+    """Return the folder of what is on this machine, in a folder or complete in the hub's cache; None otherwise."""
+    named = hub_id_and_revision(model) if is_on_hub(model) else None
+    if named is None:
+        return find_checkpoint(model, kind=kind)
+    cache = RepositoryCache.of(named[0])
+    commit = cache.commit_of(named[1])
+    snapshot = cache.snapshot(commit) if commit else None
+    return snapshot if snapshot is not None and snapshot.is_dir() and not missing(snapshot, kind) else None
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -72,24 +97,3 @@ def _undamaged(folder: Path) -> Path:
     if lines and digests(folder) != {name: digest for digest, name in (line.split("  ", 1) for line in lines)}:
         raise CheckpointFormatError(f"the bundled checkpoint {folder.name} is damaged; install csm-plugin again")
     return folder
-
-
-def _download(hub_id: str) -> Path:
-    copies = " or ".join(UNGATED_COPIES)
-    try:
-        logger.info("fetching checkpoint", model=hub_id)
-        return Path(snapshot_download(hub_id, allow_patterns=FILES, token=os.environ.get("HF_TOKEN") or None))
-    except GatedRepoError as error:
-        raise CheckpointAccessError(
-            f"{hub_id} is gated: accept its terms on its hub page and set HF_TOKEN to a token of that account, "
-            f"or use an ungated copy: {copies}"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise CheckpointNotFound(
-            f"the hub has no model {hub_id!r} that this token may see; check the spelling, or set HF_TOKEN"
-        ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, EntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise CheckpointAccessError(
-            f"{hub_id} is not on this machine and the hub cannot be reached ({type(error).__name__}): connect once "
-            "to download it, or pass a local folder"
-        ) from error

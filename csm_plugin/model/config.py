@@ -1,38 +1,25 @@
-"""The sizes of a CSM checkpoint, read from its `config.json`."""
+"""What the model code needs to know of a checkpoint, and how transformers' form of `config.json` says it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from torch import Tensor
-from transformers import CsmConfig, MimiConfig, PretrainedConfig
-from transformers.models.csm.modeling_csm import CsmRotaryEmbedding
-from transformers.models.mimi.modeling_mimi import MimiRotaryEmbedding
+from csm_plugin.model.fields import Fields
+from csm_plugin.model.flavours import backbone_flavour
+from csm_plugin.model.generation import Drawing, Generation, read_generation
+from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
+from csm_plugin.model.rope import Rope
+from csm_plugin.model.transformer import TransformerShape
+from csm_plugin.settings import Sampling, VoiceStyle
 
-from csm_plugin.errors import CheckpointFormatError, SettingsError
-from csm_plugin.model.transformer import TransformerShape, rotation_table
-from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
+THETA = 500_000.0
+FIXED_TRANSFORMER: dict[str, object] = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu"}
+FIXED_BACKBONE: dict[str, object] = FIXED_TRANSFORMER | {"codebook_eos_token_id": 0}
 
-TEMPERATURE, TOP_K = 0.9, 50  # the reference implementation's, for a checkpoint that says nothing
-FIXED_CSM = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "codebook_eos_token_id": 0}
-FIXED_MIMI = {
-    "attention_bias": False,
-    "audio_channels": 1,
-    "hidden_act": "gelu",
-    "num_semantic_quantizers": 1,
-    "pad_mode": "constant",
-    "sampling_rate": SAMPLE_RATE_HZ,
-    "trim_right_ratio": 1.0,
-    "use_causal_conv": True,
-    "use_conv_shortcut": False,
-}
-
-
-COLDEST = 1e-3
-"""Colder than that nothing but the likeliest is drawn, and its inverse would soon be beyond float32."""
+CSM_1B = TransformerShape(16, 2048, 32, 8, 64, 8192, 2048, 1e-5, Rope(THETA))
+CSM_1B_DEPTH = TransformerShape(4, 1024, 8, 2, 128, 8192, 33, 1e-5, Rope(THETA))
+"""The sizes that a configuration means which leaves them out."""
+CODEBOOKS, VOCABULARY, TEXT_VOCABULARY = 32, 2051, 128_256
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,133 +29,102 @@ class ModelConfig:
     backbone: TransformerShape
     depth: TransformerShape
     codebooks: int
-    codebook_size: int  # codes that the codec knows; heads and embeddings may have a few more ids
     vocabulary: int  # ids per codebook in the checkpoint's tables
-    alignment_heads: tuple[tuple[int, int], ...]  # (layer, head) of the backbone that look at what is being spoken
-    temperature: float  # where nobody says otherwise
-    top_k: int
-    csm: CsmConfig
-    mimi: MimiConfig
+    text_vocabulary: int
+    codec: CodecConfig
+    generation: Generation
+    voice_style: VoiceStyle = "context"  # how it follows a voice prompt for which nobody says it
+    spaced: bool = False  # a space stands between `[speaker]` and the text
 
     @property
-    def frame_samples(self) -> int:
-        return int(self.mimi.frame_size)
+    def codebook_size(self) -> int:
+        """Codes that the codec knows; heads and embeddings may have a few more ids."""
+        return self.codec.codebook_size
 
-    def drawing(self, sampling: Sampling) -> tuple[float, int]:
-        """Return temperature and top-k of an utterance; greedy is (0, 1)."""
-        temperature = self.temperature if sampling.temperature is None else sampling.temperature
-        top_k = self.top_k if sampling.top_k is None else sampling.top_k
-        return (temperature, top_k) if temperature >= COLDEST else (0.0, 1)
+    def drawing(self, sampling: Sampling) -> Drawing:
+        """Return how the codes of an utterance are drawn."""
+        return self.generation.drawing(sampling)
 
 
-def read_config(folder: Path) -> ModelConfig:
-    """Read and check `config.json`, and what `generation_config.json` says of alignment heads and sampling.
+def read_transformers_config(fields: Fields, codec: CodecConfig | None = None) -> ModelConfig:
+    """Read a `config.json` of `model_type` "csm". What it leaves out is CSM-1B's, as in transformers.
+
+    Args:
+        codec: in place of what it says of a codec.
 
     Raises:
-        CheckpointFormatError: a file is missing, unreadable, not a CSM's, or of a shape that is not supported.
+        CheckpointFormatError: a value is of the wrong kind, or not supported.
     """
-    path = folder / "config.json"
-    raw = _read_json(path)
-    if raw is None:
-        raise CheckpointFormatError(f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint")
-    if not isinstance(raw, dict) or raw.get("model_type") != "csm":
-        kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
-        raise CheckpointFormatError(f"{path} describes model_type {kind!r}; only 'csm' can be loaded")
-    try:
-        csm = CsmConfig.from_dict(raw)
-    except Exception as error:  # transformers raises whatever its own checks raise
-        raise CheckpointFormatError(f"{path} is not a valid CSM configuration: {error}") from error
-    mimi = csm.codec_config
-    _require(path, "", csm, FIXED_CSM)
-    _require(path, "depth_decoder_config.", csm.depth_decoder_config, {k: FIXED_CSM[k] for k in list(FIXED_CSM)[:3]})
-    _require(path, "codec_config.", mimi, FIXED_MIMI)
-    _require(path, "codec_config.", mimi, {"num_quantizers": csm.num_codebooks, "frame_size": FRAME_SAMPLES})
-    generation = folder / "generation_config.json"
-    own = _own_sampling(generation)
-    return ModelConfig(
-        backbone=_shape(csm),
-        depth=_shape(csm.depth_decoder_config),
-        codebooks=csm.num_codebooks,
-        codebook_size=mimi.codebook_size,
-        vocabulary=csm.vocab_size,
-        alignment_heads=_alignment_heads(generation, _shape(csm)),
-        temperature=TEMPERATURE if own.temperature is None else own.temperature,
-        top_k=TOP_K if own.top_k is None else own.top_k,
-        csm=csm,
-        mimi=mimi,
+    fields.require(FIXED_BACKBONE)
+    depth = fields.part("depth_decoder_config")
+    depth.require(FIXED_TRANSFORMER)
+    codebooks = fields.size("num_codebooks", CODEBOOKS)
+    vocabulary = fields.size("vocab_size", VOCABULARY)
+    backbone = _shape(fields, CSM_1B)
+    depth.require({"num_codebooks": codebooks, "vocab_size": vocabulary, "backbone_hidden_size": backbone.width})
+    return complete_config(
+        fields,
+        backbone=backbone,
+        depth=_shape(depth, CSM_1B_DEPTH),
+        codebooks=codebooks,
+        vocabulary=vocabulary,
+        text_vocabulary=fields.size("text_vocab_size", TEXT_VOCABULARY),
+        codec=read_codec_config(fields.part("codec_config")) if codec is None else codec,
     )
 
 
-def csm_rotation(config: PretrainedConfig, positions: int) -> Tensor:
-    """Return the rotary table of the backbone or depth decoder, with the checkpoint's own scaling."""
-    rotary = CsmRotaryEmbedding(config)
-    return rotation_table(rotary.inv_freq, rotary.attention_scaling, positions)
+def complete_config(
+    fields: Fields,
+    *,
+    backbone: TransformerShape,
+    depth: TransformerShape,
+    codebooks: int,
+    vocabulary: int,
+    text_vocabulary: int,
+    codec: CodecConfig,
+) -> ModelConfig:
+    """Return a configuration with what the generation config and the flavour say, once its parts fit together.
+
+    Raises:
+        CheckpointFormatError: they do not, or the generation config makes no sense.
+    """
+    generation = read_generation(fields.path.parent, backbone)
+    flavour = backbone_flavour(fields.raw.get("backbone_flavor"), backbone)
+    config = ModelConfig(
+        backbone,
+        depth,
+        codebooks,
+        vocabulary,
+        text_vocabulary,
+        codec,
+        generation,
+        voice_style=generation.voice_style or flavour.voice_style,
+        spaced=flavour.spaced,
+    )
+    if config.vocabulary < config.codebook_size:
+        raise fields.wrong("vocab_size", config.vocabulary, f"the codec has {config.codebook_size} codes")
+    if config.codec.num_quantizers != config.codebooks:
+        raise fields.wrong("num_codebooks", config.codebooks, f"the codec has {config.codec.num_quantizers}")
+    return config
 
 
-def mimi_rotation(config: MimiConfig, positions: int) -> Tensor:
-    """Return the rotary table of the codec's transformers."""
-    rotary = MimiRotaryEmbedding(config)
-    return rotation_table(rotary.inv_freq, rotary.attention_scaling, positions)
-
-
-def _read_json(path: Path) -> Any:
-    """Return what a file holds, None if it is not there."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise CheckpointFormatError(
-            f"{path} cannot be read as JSON ({error}); download the checkpoint again"
-        ) from error
-
-
-def _alignment_heads(path: Path, backbone: TransformerShape) -> tuple[tuple[int, int], ...]:
-    """Return the heads that a generation config names, as Whisper's do, and check that there are such heads."""
-    raw = _read_json(path)
-    heads = raw.get("alignment_heads") if isinstance(raw, dict) else None
-    if heads is None or heads == []:
-        return ()
-    limits = (backbone.layers, backbone.heads)
-    pairs = [tuple(pair) for pair in heads if isinstance(pair, list)] if isinstance(heads, list) else []
-    valid = [pair for pair in pairs if len(pair) == 2 and all(map(_is_index, pair, limits))]
-    if not valid or len(set(valid)) != len(heads):
-        raise CheckpointFormatError(
-            f"{path}: alignment_heads is {heads!r}; it must be a list of different [layer, head] with layers from 0 to "
-            f"{limits[0] - 1} and heads from 0 to {limits[1] - 1}; correct it, or leave it out"
-        )
-    return tuple((layer, head) for layer, head in valid)
-
-
-def _own_sampling(path: Path) -> Sampling:
-    """Return how a generation config wants codes to be drawn."""
-    raw = _read_json(path)
-    said = raw if isinstance(raw, dict) else {}
-    try:
-        return Sampling(temperature=said.get("temperature"), top_k=said.get("top_k"))
-    except SettingsError as error:
-        raise CheckpointFormatError(f"{path}: {error}; correct it, or leave it out") from None
-
-
-def _is_index(value: object, size: int) -> bool:
-    return type(value) is int and 0 <= value < size
-
-
-def _shape(config: PretrainedConfig) -> TransformerShape:
+def _shape(fields: Fields, default: TransformerShape) -> TransformerShape:
+    width = fields.size("hidden_size", default.width)
+    heads = fields.size("num_attention_heads", default.heads)
+    kv_heads = fields.size("num_key_value_heads", default.kv_heads)
+    if heads % kv_heads:
+        raise fields.wrong("num_key_value_heads", kv_heads, f"it must divide the {heads} attention heads")
+    head_dim = fields.size("head_dim", width // heads)
+    if head_dim % 2:
+        raise fields.wrong("head_dim", head_dim, "it must be even")
     return TransformerShape(
-        layers=config.num_hidden_layers,
-        width=config.hidden_size,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_key_value_heads,
-        head_dim=config.head_dim,
-        mlp_width=config.intermediate_size,
-        positions=config.max_position_embeddings,
-        norm_eps=config.rms_norm_eps,
+        layers=fields.size("num_hidden_layers", default.layers),
+        width=width,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        mlp_width=fields.size("intermediate_size", default.mlp_width),
+        positions=fields.size("max_position_embeddings", default.positions),
+        norm_eps=fields.number("rms_norm_eps", default.norm_eps),
+        rope=fields.rope(THETA),
     )
-
-
-def _require(path: Path, prefix: str, config: PretrainedConfig, fixed: dict[str, object]) -> None:
-    for name, allowed in fixed.items():
-        given = getattr(config, name)
-        if given != allowed:
-            raise CheckpointFormatError(f"{path}: {prefix}{name} is {given!r}; only {allowed!r} is supported")

@@ -13,12 +13,13 @@ from torch import Tensor
 from csm_plugin.model.alignment import Alignment
 from csm_plugin.model.build import build_backbone, build_depth, build_first_head, build_frame_embedding, reader
 from csm_plugin.model.cache import KVCache
-from csm_plugin.model.config import ModelConfig, read_config
+from csm_plugin.model.config import ModelConfig
 from csm_plugin.model.depth import DepthDecoder
+from csm_plugin.model.devices import send
 from csm_plugin.model.mimi.build import build_mimi
+from csm_plugin.model.opened import OpenedCheckpoint, open_checkpoint
 from csm_plugin.model.rows import Rows
-from csm_plugin.model.sampler import Draw, utterance_noise
-from csm_plugin.model.weights import WeightFiles
+from csm_plugin.model.sampler import PARTS, Draw, utterance_noise
 from csm_plugin.settings import TEXT, Sampling
 
 
@@ -29,7 +30,7 @@ class Frames:
     Args:
         codes: int64 [B, codebooks]; all 0 (but for the last codebook) ends the utterance.
         pcm: float32 [B, frame_samples].
-        finite: bool [B]; false where the row's logits were NaN or infinite.
+        finite: bool [B]; false where the row's logits or sound were NaN or infinite.
         tokens: float32 [B], which token of its text each row speaks, NaN where none is known; None for a checkpoint
             without alignment heads.
     """
@@ -47,37 +48,43 @@ class CSM:
     the codes of a frame.
     """
 
-    def __init__(self, folder: Path, *, device: torch.device, dtype: torch.dtype, rows: int) -> None:
+    def __init__(
+        self, checkpoint: OpenedCheckpoint | Path, *, device: torch.device, dtype: torch.dtype, rows: int
+    ) -> None:
         """Load a checkpoint.
 
+        Args:
+            checkpoint: opened, or the folder of one that is complete.
+            dtype: into which weights are read, one tensor at a time; the codec is always float32.
+
         Raises:
-            CheckpointFormatError: it cannot be used as it is.
+            CheckpointError: it cannot be used as it is.
         """
-        config = read_config(folder)
-        files = WeightFiles(folder)
-        read = reader(files, dtype, device)
+        opened = checkpoint if isinstance(checkpoint, OpenedCheckpoint) else open_checkpoint(checkpoint)
+        config, tensors = opened.config, opened.tensors
+        read = reader(tensors, dtype, device)
         self.config: ModelConfig = config
         self.device = device
         self.dtype = dtype
         self.rows = rows
         with torch.inference_mode():
-            self.text_embedding = read("embed_text_tokens.weight", config.csm.text_vocab_size, config.backbone.width)
-            self.frame_embedding = build_frame_embedding(read, files, config)
+            self.text_embedding = read("embed_text_tokens.weight", config.text_vocabulary, config.backbone.width)
+            self.frame_embedding = build_frame_embedding(read, tensors, config)
             self.first_head = build_first_head(read, config)
             self.backbone = build_backbone(read, config, device)
-            self.depth = DepthDecoder(*build_depth(read, files, config, device), rows)
-            self.mimi = build_mimi(files, config.mimi, device)
+            self.depth = DepthDecoder(*build_depth(read, tensors, config, device), rows)
+            self.mimi = build_mimi(tensors, config.codec, device)
             self.cache = KVCache(self.backbone, rows, dtype, device)
-            heads = config.alignment_heads
-            self.alignment = Alignment(heads, config.backbone, rows, dtype, device) if heads else None
+            heads = config.generation.alignment_heads
+            self.alignment = Alignment(heads, config.backbone, rows, device) if heads else None
             self.decoder_state = self.mimi.decoder_state(rows)
             self._code_offsets = torch.arange(config.codebooks, device=device) * config.codebook_size
             self._next_input = torch.zeros(rows, config.backbone.width, dtype=dtype, device=device)
             self._position = torch.zeros(rows, dtype=torch.int64, device=device)
             self._frame = torch.zeros(rows, dtype=torch.int64, device=device)
             self._noise = torch.zeros(rows, self.positions, config.codebooks, device=device)
-            self._inverse_temperature = torch.ones(rows, 1, device=device)
-            self._rank_bias = torch.zeros(rows, config.codebook_size, device=device)
+            self._inverse_temperature = torch.ones(rows, len(PARTS), 1, device=device)
+            self._rank_bias = torch.zeros(rows, len(PARTS), config.codebook_size, device=device)
 
     @property
     def positions(self) -> int:
@@ -114,15 +121,16 @@ class CSM:
         Args:
             text: where in the row the tokens are that will be spoken, for word times.
         """
-        temperature, top_k = self.config.drawing(sampling)
+        drawing = self.config.drawing(sampling)
         noise = utterance_noise(seed, max_frames, self.config.codebooks)
         self._next_input[row] = self._embed(last)[0]
         self._position[row] = position
         self._frame[row] = 0
-        self._noise[row, :max_frames] = torch.from_numpy(noise).to(self.device, non_blocking=True)
-        self._inverse_temperature[row] = 1.0 / temperature if temperature > 0 else 1.0
+        self._noise[row, :max_frames] = send(noise, self.device)
         self._rank_bias[row] = 0.0
-        self._rank_bias[row, top_k:] = -torch.inf
+        for part, (temperature, top_k) in enumerate(drawing.parts):
+            self._inverse_temperature[row, part] = 1.0 / temperature if temperature > 0 else 1.0
+            self._rank_bias[row, part, top_k:] = -torch.inf
         self.decoder_state.reset(Rows([row], self.device))
         if self.alignment is not None:
             self.alignment.begin(row, text)
@@ -138,7 +146,7 @@ class CSM:
 
         Args:
             rows: rows that are not live among them, as `rows.live` tells, stay as they are.
-            ranks: the largest top_k among the live rows (1 where all are greedy).
+            ranks: the most codes that a live row may choose from (1 where all are greedy).
             lengths: each row's valid positions, so that attention reads no more than those; None for fixed shapes.
         """
         positions, frame = rows.take(self._position), rows.take(self._frame)
@@ -152,7 +160,7 @@ class CSM:
         rows.put(self._next_input, self._embed_frames(codes))
         rows.put(self._position, positions + 1)
         rows.put(self._frame, frame + 1)
-        failed = logits.sum(-1, dtype=torch.float32) + last_logits.sum(-1, dtype=torch.float32)
+        failed = logits.sum(-1, dtype=torch.float32) + last_logits.sum(-1, dtype=torch.float32) + pcm.sum(-1)
         tokens = self.alignment.tokens(rows, gaze) if self.alignment is not None and gaze is not None else None
         return Frames(codes, pcm, torch.isfinite(failed), tokens)
 
@@ -174,8 +182,8 @@ class CSM:
     def _draw(self, rows: Rows, frame: Tensor, ranks: int) -> Draw:
         return Draw(
             uniform=self._noise[rows.index, frame].unsqueeze(-1).unbind(1),
-            inverse_temperature=rows.take(self._inverse_temperature),
-            rank_bias=rows.take(self._rank_bias)[:, :ranks],
+            inverse_temperature=rows.take(self._inverse_temperature).unbind(1),
+            rank_bias=rows.take(self._rank_bias)[:, :, :ranks].unbind(1),
         )
 
     def _embed(self, inputs: np.ndarray) -> Tensor:
@@ -194,4 +202,4 @@ class CSM:
         return F.embedding(codes + self._code_offsets, self.frame_embedding).sum(1)
 
     def _to_device(self, numbers: np.ndarray) -> Tensor:
-        return torch.from_numpy(numbers.astype(np.int64)).to(self.device)
+        return send(numbers.astype(np.int64), self.device)

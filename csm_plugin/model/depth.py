@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csm_plugin.model.attention import attention_on
 from csm_plugin.model.sampler import Draw
 from csm_plugin.model.transformer import Attend, Transformer, pairs, rotate
 
@@ -32,9 +33,10 @@ class _Place:
 
     qkv: Tensor  # [T * B, (H + 2 Hkv) * hd]
     rotated: Tensor  # `pairs` of queries and keys, [T, B, H + Hkv, ...]
-    queries: Tensor  # [B, Hkv, G, hd], [B, H, T, hd] of several positions
+    queries: Tensor  # of the last of them, [B, Hkv, G, hd]
     keys: Tensor  # [B, Hkv, end, hd]
     values: Tensor  # [B, Hkv, end, hd]
+    alone: Tensor  # what position 0 sees, its own value: [B, Hkv, G, hd]
 
 
 class DepthDecoder:
@@ -53,6 +55,7 @@ class DepthDecoder:
         width = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
         self._memory = weights.heads.new_zeros(shape.layers, rows * shape.positions * width)
         self._places: dict[int, list[list[_Place]]] = {}
+        self._mix = attention_on(weights.heads.device, weights.heads.dtype, shape.head_dim)
 
     def frame(self, hidden: Tensor, first: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         """Complete a frame.
@@ -83,18 +86,13 @@ class DepthDecoder:
     def _attend(self, places: list[_Place], begin: int, length: int) -> Attend:
         """Return the attention of `length` new positions from `begin` on, 2 at the start and 1 from then on."""
         rotation = self.transformer.rotation[begin : begin + length, None, None]
-        grouped = self.transformer.shape.heads != self.transformer.shape.kv_heads
 
         def attend(layer: int, weight: Tensor, x: Tensor) -> Tensor:
             place = places[layer]
             torch.mm(x, weight, out=place.qkv)
             rotate(place.rotated, rotation)
-            if length == 1:
-                return F.scaled_dot_product_attention(place.queries, place.keys, place.values).flatten(1)
-            mixed = F.scaled_dot_product_attention(
-                place.queries, place.keys, place.values, is_causal=True, enable_gqa=grouped
-            )
-            return mixed.permute(2, 0, 1, 3).reshape(len(x), -1)
+            mixed = self._mix(place.queries, place.keys, place.values, None)
+            return (mixed if length == 1 else torch.cat((place.alone, mixed))).flatten(1)
 
         return attend
 
@@ -107,13 +105,15 @@ class DepthDecoder:
 
         def place(layer: Tensor, begin: int, end: int) -> _Place:
             new, seen = layer[begin:end], layer[:end].permute(1, 2, 0, 3)  # [T, B, .., hd], [B, .., end, hd]
-            one = new[0, :, : shape.heads].unflatten(1, (shape.kv_heads, -1))  # [B, Hkv, G, hd]
+            queries = new[-1, :, : shape.heads].unflatten(1, (shape.kv_heads, -1))
+            values = seen[:, rotated:]
             return _Place(
                 qkv=new.flatten(2).flatten(0, 1),
                 rotated=pairs(new[:, :, :rotated]),
-                queries=one if end - begin == 1 else seen[:, : shape.heads],
+                queries=queries,
                 keys=seen[:, shape.heads : rotated],
-                values=seen[:, rotated:],
+                values=values,
+                alone=values[:, :, :1].expand_as(queries),
             )
 
         steps = [(0, 2), *((position, position + 1) for position in range(2, shape.positions))]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from csm_plugin.model.devices import send
 
 
 class Rows:
@@ -21,7 +24,7 @@ class Rows:
 
     def __init__(self, numbers: Sequence[int], device: torch.device | str, live: Tensor | None = None) -> None:
         self.numbers = list(numbers)
-        self.index = torch.tensor(self.numbers, dtype=torch.int64, device=device)  # [B]
+        self.index = send(np.array(self.numbers, dtype=np.int64), device)  # [B]
         self.live = live
         self.runs = _runs(self.numbers)
         self._select: slice | Tensor = self.runs[0][1] if len(self.runs) == 1 else self.index

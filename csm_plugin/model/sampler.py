@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+PARTS = ("backbone", "depth decoder")
+"""Who draws codes: the backbone those of codebook 0, the depth decoder the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -15,13 +18,13 @@ class Draw:
 
     Args:
         uniform: float32 [B, 1] of each codebook, in [0, 1).
-        inverse_temperature: float32 [B, 1].
-        rank_bias: float32 [B, k], 0 for ranks that a row may draw and -inf for the others.
+        inverse_temperature: float32 [B, 1] of each part.
+        rank_bias: float32 [B, k] of each part, 0 for ranks that a row may draw and -inf for the others.
     """
 
     uniform: tuple[Tensor, ...]
-    inverse_temperature: Tensor
-    rank_bias: Tensor
+    inverse_temperature: tuple[Tensor, ...]
+    rank_bias: tuple[Tensor, ...]
 
     def codes(self, logits: Tensor, codebook: int) -> Tensor:
         """Draw one code a row from `logits` [B, V]; int64 [B].
@@ -29,11 +32,12 @@ class Draw:
         Inverse-CDF sampling over the k likeliest codes: one uniform number a code, so a row's codes depend on its own
         seed only. Greedy rows are rows with one allowed rank.
         """
-        ranks = self.rank_bias.shape[1]
+        part = int(codebook > 0)
+        ranks = self.rank_bias[part].shape[1]
         if ranks == 1:
             return logits.argmax(-1)
         likeliest, ids = logits.float().topk(ranks)
-        weights = torch.softmax(torch.addcmul(self.rank_bias, likeliest, self.inverse_temperature), dim=-1)
+        weights = torch.softmax(torch.addcmul(self.rank_bias[part], likeliest, self.inverse_temperature[part]), dim=-1)
         cumulative = weights.cumsum(-1)
         threshold = self.uniform[codebook] * cumulative[:, -1:]
         rank = (cumulative < threshold).sum(-1, keepdim=True)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csm_plugin.model.rope import Rope
+
 # (layer index, its query/key/value weights, inputs [N, D]) -> mixed values [N, H * hd]
 Attend = Callable[[int, Tensor, Tensor], Tensor]
 
@@ -31,6 +33,7 @@ class TransformerShape:
     mlp_width: int
     positions: int
     norm_eps: float
+    rope: Rope
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +90,3 @@ def rotate(x: Tensor, rotation: Tensor) -> None:
     else:
         rotated = torch.view_as_complex(x.float().unflatten(-1, (-1, 2))) * rotation
         x.copy_(torch.view_as_real(rotated).flatten(-2))
-
-
-def interleave_pairs(weight: Tensor, head_dim: int) -> Tensor:
-    """Reorder the output rows of a query or key projection so that RoPE's pairs (i, i + hd/2) lie side by side."""
-    rows, width = weight.shape
-    halves = weight.view(rows // head_dim, 2, head_dim // 2, width)
-    return halves.transpose(1, 2).reshape(rows, width)
-
-
-def rotation_table(inverse_frequencies: Tensor, scaling: float, positions: int) -> Tensor:
-    """Return e^(i * position * frequency) * scaling, complex64 [positions, hd / 2]."""
-    angles = torch.arange(positions, dtype=torch.float32)[:, None] * inverse_frequencies.float()
-    return torch.polar(torch.full_like(angles, scaling), angles)

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from csm_plugin.errors import CheckpointFormatError
+from csm_plugin.model.fields import read_json
+from csm_plugin.model.weight_names import WeightNames, weight_names_in
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+CODEC = "codec_model."
+"""What the names of the codec's tensors begin with."""
+
+FLOATS = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}
+"""The kinds of numbers that can be read, and their bytes."""
+
+MAPPED_BYTES = 2**28
+"""So much is read through one mapping of a file: what was read stays resident until the mapping is closed."""
 
 
-class WeightFiles:
-    """The tensors of a checkpoint folder, by name.
+class Tensors(Protocol):
+    """Tensors by the names that transformers' `CsmForConditionalGeneration` gives them."""
 
-    Nothing is executed and nothing is kept: each `get` reads one tensor from the mapped file.
-
-    Raises:
-        CheckpointFormatError: no safetensors there, a shard is missing or corrupt.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._files = {}
-        for path in self._shards():
-            try:
-                shard = safe_open(path, framework="pt")
-                names = list(shard.keys())
-            except (OSError, SafetensorError) as error:
-                raise CheckpointFormatError(
-                    f"{path} is not a readable safetensors file ({error}); download the checkpoint again"
-                ) from error
-            self._files.update(dict.fromkeys(names, shard))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._files
+    def __contains__(self, name: str) -> bool: ...
 
     @property
-    def names(self) -> list[str]:
-        return sorted(self._files)
+    def names(self) -> list[str]: ...
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """Return a tensor as stored.
@@ -50,42 +39,186 @@ class WeightFiles:
         Raises:
             CheckpointFormatError: it is missing, or not of the `shape` that the configuration demands.
         """
-        if name not in self._files:
-            raise CheckpointFormatError(f"{self.folder} lacks the tensor {name!r}; download the checkpoint again")
-        try:
-            tensor: Tensor = self._files[name].get_tensor(name)
-        except SafetensorError as error:
-            raise CheckpointFormatError(f"{self.folder}: tensor {name!r} is unreadable ({error})") from error
-        if shape is not None and tuple(tensor.shape) != shape:
+        ...
+
+    def stored(self, name: str) -> Stored:
+        """Return how a tensor is stored, without reading it.
+
+        Raises:
+            CheckpointFormatError: it is missing.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How a tensor is stored: the file, the kind of its numbers in safetensors' words, its shape."""
+
+    path: Path
+    kind: str
+    shape: tuple[int, ...]
+
+    @property
+    def parameters(self) -> int:
+        return math.prod(self.shape)
+
+    def check(self, name: str, shape: tuple[int, ...] | None) -> None:
+        """Make sure that a tensor can be read.
+
+        Raises:
+            CheckpointFormatError: it is not of the `shape` that the configuration demands, or holds no floating point.
+        """
+        if shape is not None and self.shape != shape:
             raise CheckpointFormatError(
-                f"{self.folder}: tensor {name!r} has shape {tuple(tensor.shape)}, config.json says {shape}"
+                f"{self.path}: tensor {name!r} has shape {self.shape}, config.json says {shape}"
             )
-        if not tensor.dtype.is_floating_point:
-            raise CheckpointFormatError(f"{self.folder}: tensor {name!r} is {tensor.dtype}; floating point is needed")
+        if self.kind not in FLOATS:
+            raise CheckpointFormatError(
+                f"{self.path}: tensor {name!r} is stored as {self.kind}; floating point is needed: {', '.join(FLOATS)}"
+            )
+
+
+class WeightFiles:
+    """The tensors of a checkpoint folder, by the names in its files.
+
+    Nothing is executed, and nothing of a file stays in memory: each `get` copies nothing but maps one tensor, and what
+    was mapped is let go soon.
+
+    Args:
+        folder: of the checkpoint.
+        names: the files to read.
+
+    Raises:
+        CheckpointFormatError: a file is missing, corrupt or of another checkpoint.
+    """
+
+    def __init__(self, folder: Path, names: WeightNames) -> None:
+        self.folder = folder
+        self._stored: dict[str, Stored] = {}
+        self._open: dict[Path, tuple[Any, int]] = {}
+        for name in names.files:
+            self._stored.update(_headers(folder / name))
+        if names.index is not None:
+            self._check_index(folder / names.index)
+
+    @classmethod
+    def of(cls, folder: Path, config: Mapping[str, Any]) -> WeightFiles:
+        """Open the weights of a checkpoint's folder, which its configuration may name.
+
+        Raises:
+            CheckpointFormatError: there are none that can be read, or as above.
+        """
+        return cls(folder, weight_names_in(folder, config))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._stored
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._stored)
+
+    def stored(self, name: str) -> Stored:
+        """Return how a tensor is stored, without reading it.
+
+        Raises:
+            CheckpointFormatError: it is missing.
+        """
+        if name not in self._stored:
+            raise CheckpointFormatError(f"{self.folder} lacks the tensor {name!r}; download the checkpoint again")
+        return self._stored[name]
+
+    def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """Return a tensor as stored. It is a view of the mapped file: copy it, and let it go.
+
+        Raises:
+            CheckpointFormatError: it is missing, or not of the `shape` that the configuration demands.
+        """
+        stored = self.stored(name)
+        stored.check(name, shape)
+        try:
+            tensor: Tensor = self._mapped(stored).get_tensor(name)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointFormatError(f"{stored.path}: tensor {name!r} is unreadable ({error})") from error
         return tensor
 
-    def parameters(self) -> int:
-        """Count the stored numbers without reading them."""
-        sizes = (self._files[name].get_slice(name).get_shape() for name in self._files)
-        return sum(int(torch.Size(size).numel()) for size in sizes)
+    def _mapped(self, stored: Stored) -> Any:
+        """Return a file that is open, anew from time to time."""
+        file, left = self._open.pop(stored.path, (None, 0))
+        if file is None or left < 0:
+            file, left = safe_open(stored.path, framework="pt"), MAPPED_BYTES
+        self._open = {stored.path: (file, left - stored.parameters * FLOATS[stored.kind])}
+        return file
 
-    def _shards(self) -> list[Path]:
-        index = self.folder / INDEX
-        if index.is_file():
-            try:
-                names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-                raise CheckpointFormatError(f"{index} is corrupt ({error}); download the checkpoint again") from error
-            for name in names:
-                if not isinstance(name, str) or Path(name).name != name:
-                    raise CheckpointFormatError(f"{index} names the shard {name!r}; a plain file name is needed")
-                if not (self.folder / name).is_file():
-                    raise CheckpointFormatError(f"{self.folder} lacks the shard {name}; download the checkpoint again")
-            return [self.folder / name for name in names]
-        if (self.folder / SINGLE).is_file():
-            return [self.folder / SINGLE]
-        found = sorted(p.name for p in self.folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"})
-        hint = f" ({', '.join(found)} is in a format that can run code and is never opened)" if found else ""
+    def _check_index(self, index: Path) -> None:
+        """Make sure that every shard holds what the index puts there."""
+        for name, shard in read_json(index)["weight_map"].items():
+            path = index.parent / shard
+            if name not in self._stored or self._stored[name].path != path:
+                found = f"it is in {self._stored[name].path.name}" if name in self._stored else "no file holds it"
+                raise CheckpointFormatError(
+                    f"{path} does not hold {name!r}, as {index.name} says it does ({found}): the shard is of another "
+                    "checkpoint; download it again"
+                )
+
+
+class WithCodec:
+    """Tensors of a checkpoint that does not bring its codec, and a codec's.
+
+    Args:
+        tensors: the checkpoint's.
+        codec: the codec's, under the names that transformers' `MimiModel` gives them.
+    """
+
+    def __init__(self, tensors: Tensors, codec: Tensors) -> None:
+        self._tensors = tensors
+        self._codec = codec
+
+    def __contains__(self, name: str) -> bool:
+        holder, name = self._holder(name)
+        return name in holder
+
+    @property
+    def names(self) -> list[str]:
+        return self._tensors.names + [f"{CODEC}{name}" for name in self._codec.names]
+
+    def stored(self, name: str) -> Stored:
+        """Return how a tensor is stored, without reading it.
+
+        Raises:
+            CheckpointFormatError: it is missing.
+        """
+        holder, name = self._holder(name)
+        return holder.stored(name)
+
+    def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """Return a tensor as stored.
+
+        Raises:
+            CheckpointFormatError: it is missing, or not of the `shape` that the configuration demands.
+        """
+        holder, name = self._holder(name)
+        return holder.get(name, shape)
+
+    def _holder(self, name: str) -> tuple[Tensors, str]:
+        return (self._codec, name.removeprefix(CODEC)) if name.startswith(CODEC) else (self._tensors, name)
+
+
+def parameters(tensors: Tensors) -> int:
+    """Count the stored numbers without reading them."""
+    return sum(tensors.stored(name).parameters for name in tensors.names)
+
+
+def _headers(path: Path) -> dict[str, Stored]:
+    """Return how the tensors of a file are stored; reads its header only."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+            return {name: Stored(path, part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+    except FileNotFoundError as error:
         raise CheckpointFormatError(
-            f"{self.folder} holds no {SINGLE} and no {INDEX}{hint}; convert the weights to safetensors"
-        )
+            f"{path.parent} lacks the shard {path.name}; download the checkpoint again"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointFormatError(
+            f"{path} is not a readable safetensors file ({error}); download the checkpoint again"
+        ) from error

@@ -105,8 +105,12 @@ def load_engine(settings: ServerSettings) -> Engine:
 
     return Engine.load(
         settings.model,
+        adapter=settings.adapter,
+        codec=settings.codec,
+        tokenizer=settings.tokenizer,
         device=settings.device,
         dtype=settings.dtype,
         max_conversations=settings.max_conversations,
         max_queue=settings.max_queue,
+        graphs=settings.graphs,
     )

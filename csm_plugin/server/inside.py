@@ -135,7 +135,7 @@ class Context:
     def used(self) -> int:
         """Positions of the model's context that are taken."""
         with self._session.lock:
-            return self._session.ledger.length
+            return self._session.ledger.length + self._session.continued
 
     @property
     def positions(self) -> int:

@@ -34,8 +34,14 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CSM_", extra="forbid", frozen=True)
 
     model: str = Field("csm-tiny", description="bundled name, folder, or Hugging Face id")
+    adapter: str | None = Field(None, description="folder or Hugging Face id of a LoRA adapter, merged into the model")
+    codec: str | None = Field(None, description="folder or Hugging Face id of the codec, for a model without one")
+    tokenizer: str | None = Field(
+        None, description="folder or Hugging Face id of the tokenizer, for a model without one"
+    )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `cuda:1`")
     dtype: str = Field("auto", description="`auto`, `float32`, `bfloat16`, `float16`")
+    graphs: bool = Field(True, description="whether steps on a GPU run as CUDA graphs; without them it is slower")
     max_conversations: int = Field(8, ge=1, le=4096, description="how many speak at the same time")
     max_queue: int = Field(16, ge=0, le=65536, description="how many more may wait to speak; others get 429")
     max_open: int = Field(1000, ge=1, description="conversations that may be open, speaking or not")

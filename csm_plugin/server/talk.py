@@ -219,7 +219,7 @@ class Talk:
         if not isinstance(voice, m.UploadedVoice):
             return None if voice is None else self._service.find_voice(voice)
         pcm = unpack_samples(self._uploaded(voice.number), "f32").astype(np.float32)
-        return VoicePrompt(voice.name, voice.text, pcm, SAMPLE_RATE_HZ)
+        return VoicePrompt(voice.name, voice.text, pcm, SAMPLE_RATE_HZ, voice.style)
 
     def _recall(self, message: m.Recall) -> None:
         codes = unpack_codes(self._uploaded(message.number), codebooks(self._engine))

@@ -103,7 +103,7 @@ class VoiceShelf:
         if len(self.names) >= self._most:
             raise Refusal(f"there are {self._most} voices, which is the most; remove one", status=409, code="too_many")
         try:
-            self._folder.add(name, prompt.text, prompt.pcm)
+            self._folder.add(name, prompt.text, prompt.pcm, style=prompt.style)
         finally:
             self._read_at_ns = -1
         logger.info("a voice was added", seconds=round(len(prompt.pcm) / SAMPLE_RATE_HZ, 1))

@@ -13,7 +13,7 @@ from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
 from csm_plugin.conversation.voice_folder import VOICE_NAME, check_voice_name
 from csm_plugin.server.service import Service
 from csm_plugin.server.speech import ERRORS
-from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 
 
@@ -51,12 +51,15 @@ def router(service: Service) -> APIRouter:
         name: Annotated[str, Form(pattern=f"^{VOICE_NAME.pattern}$", description="How it is called.")],
         text: Annotated[str, Form(min_length=1, max_length=MAX_TEXT_CHARACTERS, description="The recording's words.")],
         file: Annotated[UploadFile, File(description="WAV, FLAC, MP3 or Ogg, at most 30 s.")],
+        style: Annotated[
+            VoiceStyle | None, Form(description="How it is followed; as the model likes by default.")
+        ] = None,
     ) -> Voice:
         """Add a voice from a recording and its words."""
         check_voice_name(name)
         pcm = await service.decode(await file.read(), MAX_PROMPT_S)
         async with adding:
-            prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ)
+            prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ, style)
             await asyncio.to_thread(service.shelf.add, prompt, service.model_voices)
         service.announce_voices()
         return Voice(id=name, source="upload")

@@ -14,6 +14,7 @@ import pytest
 
 from csm_plugin.audio import to_int16
 from csm_plugin.client import RemoteEngine
+from csm_plugin.client.messages import CLIENT, Configure, UploadedVoice
 from csm_plugin.engine import Engine, VoicePrompt
 from csm_plugin.errors import (
     AudioError,
@@ -116,6 +117,33 @@ def test_a_voice_prompt_goes_to_the_server(remote: RemoteEngine, local: Engine) 
         for talk in (far, near):
             talk.configure(voice=None, speaker=2)
         assert np.array_equal(spoken(far, "And more."), spoken(near, "And more."))  # type: ignore[arg-type]
+
+
+def test_a_voice_prompts_style_goes_to_the_server_and_changes(remote: RemoteEngine, local: Engine) -> None:
+    sound = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
+    styles = [VoicePrompt("ann", "This is me.", sound, style=style) for style in ("continue", "context", None)]
+    with remote.conversation(voice=styles[0]) as far, local.conversation(voice=styles[0]) as near:
+        for number, prompt in enumerate(styles):
+            for talk in (far, near):
+                talk.configure(voice=prompt)
+            text = f"Number {number} of them."
+            assert np.array_equal(spoken(far, text), spoken(near, text))  # type: ignore[arg-type]
+
+
+def test_a_voice_stays_when_something_else_changes(remote: RemoteEngine, local: Engine) -> None:
+    prompt = VoicePrompt("ann", "This is me.", np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32))
+    with remote.conversation(voice=prompt) as far, local.conversation(voice=prompt) as near:
+        for talk in (far, near):
+            talk.configure(speaker=2, sampling=GREEDY)
+        assert np.array_equal(spoken(far, "Hello."), spoken(near, "Hello."))  # type: ignore[arg-type]
+
+
+def test_a_voice_prompt_without_a_style_is_written_as_servers_before_styles_read_it() -> None:
+    assert UploadedVoice(name="ann", text="This is me.", number=3).model_dump() == {
+        "name": "ann", "text": "This is me.", "number": 3,
+    }  # fmt: skip
+    configure = Configure(conversation=1, voice=UploadedVoice(name="ann", text="Me.", number=3, style="continue"))
+    assert CLIENT.validate_json(configure.model_dump_json()) == configure
 
 
 def test_an_interruption_frees_the_row_and_keeps_what_was_taken(remote: RemoteEngine, local: Engine) -> None:

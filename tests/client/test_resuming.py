@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from csm_plugin.client import RemoteEngine
-from csm_plugin.engine import Engine, SpeechChunk, Utterance
+from csm_plugin.engine import Engine, SpeechChunk, Utterance, VoicePrompt
 from csm_plugin.errors import EngineUnreachableError
 from csm_plugin.settings import Sampling
 from tests.engine.helpers import GREEDY, HeldEncoder, spoken
@@ -21,6 +21,7 @@ LONG = Sampling(temperature=0, max_seconds=8, trim_silence=False)
 SAMPLED = Sampling(seed=11, max_seconds=8, trim_silence=False)
 LONG_TEXT = "A sentence that is long enough to be cut in the middle by a server that goes away all of a sudden."
 SOUND = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
+CONTINUED = VoicePrompt("ann", "This is me.", SOUND, 16_000, "continue")
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def remote(servers: list[RunningServer]) -> Iterator[RemoteEngine]:
         yield remote
 
 
-def undisturbed(engine: Engine) -> list[np.ndarray]:
+def undisturbed(engine: Engine, voice: VoicePrompt | None = None) -> list[np.ndarray]:
     """The codes of a conversation that nothing happens to."""
-    with engine.conversation() as talk:
+    with engine.conversation(voice) as talk:
         first = spoken(talk, "One two three four.")
         talk.listen("How are you?", SOUND, 16_000).wait(30)
         second = np.concatenate([chunk.codes for chunk in talk.speak(LONG_TEXT, LONG)])
@@ -45,9 +46,12 @@ def undisturbed(engine: Engine) -> list[np.ndarray]:
         return [first, second, spoken(talk, "And then more.")]
 
 
-def test_the_next_turn_is_as_if_nothing_had_happened(servers: list[RunningServer], remote: RemoteEngine) -> None:
-    expected = undisturbed(servers[1].engine)
-    with remote.conversation() as talk:
+@pytest.mark.parametrize("voice", [None, CONTINUED], ids=["no voice prompt", "a continued voice prompt"])
+def test_the_next_turn_is_as_if_nothing_had_happened(
+    servers: list[RunningServer], remote: RemoteEngine, voice: VoicePrompt | None
+) -> None:
+    expected = undisturbed(servers[1].engine, voice)
+    with remote.conversation(voice) as talk:
         first = spoken(talk, "One two three four.")  # type: ignore[arg-type]
         talk.listen("How are you?", SOUND, 16_000).wait(30)
         second = np.concatenate([chunk.codes for chunk in talk.speak(LONG_TEXT, LONG)])
@@ -60,14 +64,18 @@ def test_the_next_turn_is_as_if_nothing_had_happened(servers: list[RunningServer
         assert np.array_equal(said, wanted)
 
 
-@pytest.mark.parametrize("sampling", [LONG, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize(
+    ("sampling", "voice"),
+    [(LONG, None), (SAMPLED, None), (SAMPLED, CONTINUED)],
+    ids=["greedy", "sampled", "sampled, continuing a voice prompt"],
+)
 def test_an_utterance_goes_on_behind_what_was_taken(
-    servers: list[RunningServer], remote: RemoteEngine, sampling: Sampling
+    servers: list[RunningServer], remote: RemoteEngine, sampling: Sampling, voice: VoicePrompt | None
 ) -> None:
-    with servers[1].engine.conversation() as talk:
+    with servers[1].engine.conversation(voice) as talk:
         expected = list(talk.speak(LONG_TEXT, sampling))
         following = spoken(talk, "And then more.")
-    with remote.conversation() as far:
+    with remote.conversation(voice) as far:
         utterance = far.speak(LONG_TEXT, sampling)
         chunks: list[SpeechChunk] = []
         for chunk in utterance:

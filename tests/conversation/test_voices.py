@@ -79,6 +79,35 @@ def test_a_prompt_that_cannot_be_used_is_refused(text: str, pcm: np.ndarray, rat
         VoicePrompt("x", text, pcm, rate)
 
 
+@pytest.mark.parametrize(
+    ("told", "style"),
+    [('{"style": "continue"}', "continue"), ('{"style": "context", "licence": "mine"}', "context"), ("{}", None)],
+)
+def test_a_json_file_beside_a_voice_may_name_its_style(folder: Path, told: str, style: str | None) -> None:
+    assert VoiceLibrary.beside(folder).get("ann").style is None
+    (folder / "voices" / "ann.json").write_text(told)
+    assert VoiceLibrary.beside(folder).get("ann").style == style
+    assert VoiceLibrary.beside(folder).names == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("told", "problem"),
+    [
+        ("{", "cannot be read"),
+        ('["continue"]', r"cannot be read: ann\.json holds no JSON object"),
+        ('{"style": "before"}', "'before'; it must be 'context', 'continue' or None"),
+        ('{"style": ["continue"]}', "of type list; it must be 'context', 'continue' or None"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_json_file_that_names_no_style_that_there_is_is_reported(
+    folder: Path, told: str | bytes, problem: str
+) -> None:
+    (folder / "voices" / "ann.json").write_bytes(told if isinstance(told, bytes) else told.encode())
+    with pytest.raises(VoiceError, match=problem):
+        VoiceLibrary.beside(folder).get("ann")
+
+
 def test_damaged_files_are_reported(folder: Path) -> None:
     (folder / "voices" / "ann.wav").write_bytes(b"RIFF, or not")
     with pytest.raises(VoiceError, match="cannot be read"):

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.config import read_config
+from csm_plugin.model.alignment import Gaze
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.graphs import FrameGraphs
+from csm_plugin.model.opened import open_checkpoint
 from csm_plugin.model.random_checkpoint import write_random_checkpoint
 from csm_plugin.model.rows import Rows
 from csm_plugin.settings import Sampling
@@ -130,14 +131,26 @@ def test_following_the_text_waits_for_the_device_as_little_as_the_rest(attentive
     assert frames.tokens is not None and frames.tokens.shape == (4,) and frames.tokens.dtype == torch.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_scores_are_added_in_float32_whatever_the_model_computes_in(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    keys, queries = 3 * torch.randn(2, 2, 40, 16, dtype=dtype), 3 * torch.randn(2, 2, 2, 16, dtype=dtype)
+    gaze = Gaze({0: [(0, 1), (1, 0)]}, [torch.zeros(2, 40)], range(40), 0.25)
+    gaze.look(0, queries, [(slice(0, 2), (keys,), (keys,), None)])
+    heads = ((keys[:, 0].double(), queries[:, 0, 1].double()), (keys[:, 1].double(), queries[:, 1, 0].double()))
+    exact = sum(0.25 * torch.einsum("bwd,bd->bw", key, query) for key, query in heads)
+    assert isinstance(exact, torch.Tensor) and exact.abs().max() > 16, "as large as scores are"
+    assert gaze.scores.dtype == torch.float32 and (gaze.scores - exact).abs().max() < 1e-4
+
+
 def test_heads_are_read_from_the_generation_config(attentive: Path, folder: Path) -> None:
-    assert read_config(attentive).alignment_heads == tuple(HEADS)
-    assert read_config(folder).alignment_heads == ()
+    assert open_checkpoint(attentive).config.generation.alignment_heads == tuple(HEADS)
+    assert open_checkpoint(folder).config.generation.alignment_heads == ()
 
 
 @pytest.mark.parametrize("heads", [None, []])
 def test_a_checkpoint_may_name_no_heads(attentive: Path, tmp_path: Path, heads: object) -> None:
-    assert read_config(_with_heads(attentive, tmp_path, heads)).alignment_heads == ()
+    assert open_checkpoint(_with_heads(attentive, tmp_path, heads)).config.generation.alignment_heads == ()
 
 
 @pytest.mark.parametrize(
@@ -145,14 +158,14 @@ def test_a_checkpoint_may_name_no_heads(attentive: Path, tmp_path: Path, heads: 
 )
 def test_heads_that_do_not_exist_are_refused(attentive: Path, tmp_path: Path, heads: object) -> None:
     with pytest.raises(CheckpointFormatError, match=r"alignment_heads is .* layers from 0 to 1 and heads from 0 to 3"):
-        read_config(_with_heads(attentive, tmp_path, heads))
+        open_checkpoint(_with_heads(attentive, tmp_path, heads))
 
 
 def test_a_generation_config_that_is_not_json_is_named(attentive: Path, tmp_path: Path) -> None:
     copy = _with_heads(attentive, tmp_path, None)
     (copy / "generation_config.json").write_text("{")
     with pytest.raises(CheckpointFormatError, match=r"generation_config\.json cannot be read as JSON"):
-        read_config(copy)
+        open_checkpoint(copy)
 
 
 def _with_heads(folder: Path, place: Path, heads: object) -> Path:

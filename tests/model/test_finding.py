@@ -1,32 +1,29 @@
-"""Where a checkpoint comes from: a bundled name, a folder, a hub id; and what is said when it does not."""
+"""Where a checkpoint comes from: a bundled name, a folder, a hub id, in that order; tests/hub has the hub's part."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
-from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from csm_plugin.errors import CheckpointAccessError, CheckpointFormatError, CheckpointNotFound
+from csm_plugin.errors import CheckpointFormatError, CheckpointNotFound
 from csm_plugin.model import checkpoint
-from csm_plugin.model.checkpoint import DIGESTS, bundled_models, digests, find_checkpoint
+from csm_plugin.model.checkpoint import DIGESTS, bundled_models, digests, find_checkpoint, is_on_hub
+
+Asked = list[tuple[str, str, str]]
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[dict[str, object]]:
-    """Let the hub answer with an error, and record what it was asked."""
-    asked: list[dict[str, object]] = []
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """What the hub is asked for: id, revision, kind."""
+    asked: Asked = []
 
-    def download(hub_id: str, **options: object) -> str:
-        asked.append({"hub_id": hub_id, **options})
-        raise error
+    def fetch(hub_id: str, revision: str, kind: str) -> Path:
+        asked.append((hub_id, revision, kind))
+        return tmp_path
 
-    monkeypatch.setattr(checkpoint, "snapshot_download", download)
+    monkeypatch.setattr(checkpoint, "fetch", fetch)
     return asked
-
-
-def response(status: int) -> httpx.Response:
-    return httpx.Response(status, request=httpx.Request("GET", "https://hub.invalid"))
 
 
 def test_a_bundled_name_comes_before_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,52 +62,37 @@ def test_a_folder_comes_before_a_hub_id(tmp_path: Path, monkeypatch: pytest.Monk
     assert find_checkpoint("sesame/csm-1b") == Path("sesame/csm-1b")
 
 
-@pytest.mark.parametrize("model", ["nothing", "", "a/b/c", "./missing", "../x", "/missing", "~/missing", "a b/c"])
-def test_anything_else_is_refused_without_asking_the_hub(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = refuse(monkeypatch, AssertionError("the hub was asked"))
+@pytest.mark.parametrize(
+    "model",
+    [
+        "nothing",
+        "",
+        "a/b/c",
+        "./missing",
+        "../x",
+        "/missing",
+        "~/missing",
+        "a b/c",
+        "a/b@",
+        "a/b@../x",
+        "a/b@/x",
+        "a/b@-x",
+    ],
+)
+def test_anything_else_is_refused_without_asking_the_hub(model: str, asked: Asked) -> None:
     with pytest.raises(CheckpointNotFound, match=r"pass a bundled name|folder"):
         find_checkpoint(model)
-    assert asked == []
+    assert asked == [] and not is_on_hub(model)
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(CheckpointNotFound, match="pass the folder"):
+    with pytest.raises(CheckpointNotFound, match=r"pass the folder that holds config\.json and model\.safetensors"):
         find_checkpoint(tmp_path / "model.safetensors")
 
 
-def test_a_hub_id_is_fetched_with_the_token_and_without_anything_that_can_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: dict[str, object] = {}
-
-    def download(hub_id: str, **options: object) -> str:
-        asked.update(options, hub_id=hub_id)
-        return str(tmp_path)
-
-    monkeypatch.setattr(checkpoint, "snapshot_download", download)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+def test_a_hub_id_is_fetched_as_what_it_is_wanted_as(tmp_path: Path, asked: Asked) -> None:
     assert find_checkpoint("sesame/csm-1b") == tmp_path
-    assert asked["hub_id"] == "sesame/csm-1b" and asked["token"] == "hf_secret"
-    assert all(str(p).endswith(("json", "safetensors", "jinja")) for p in asked["allow_patterns"])  # type: ignore[attr-defined]
-
-
-def test_a_gated_model_says_how_to_get_access_and_names_the_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse(monkeypatch, GatedRepoError("gated", response=response(403)))
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    with pytest.raises(CheckpointAccessError, match=r"accept its terms.*HF_TOKEN.*unsloth/csm-1b") as caught:
-        find_checkpoint("sesame/csm-1b")
-    assert "hf_secret" not in str(caught.value)
-
-
-def test_an_unknown_hub_id_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse(monkeypatch, RepositoryNotFoundError("404", response=response(404)))
-    with pytest.raises(CheckpointNotFound, match="check the spelling"):
-        find_checkpoint("sesame/csm-2b")
-
-
-@pytest.mark.parametrize("error", [LocalEntryNotFoundError("offline"), OSError("no network")])
-def test_without_a_network_it_says_so(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse(monkeypatch, error)
-    with pytest.raises(CheckpointAccessError, match="cannot be reached"):
-        find_checkpoint("sesame/csm-1b")
+    assert find_checkpoint("owner/name@refs/pr/1", kind="adapter") == tmp_path
+    assert asked == [("sesame/csm-1b", "main", "model"), ("owner/name", "refs/pr/1", "adapter")]
+    assert is_on_hub("sesame/csm-1b@main") and not is_on_hub("csm-tiny")

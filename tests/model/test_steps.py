@@ -44,7 +44,7 @@ def test_sampled_codes_are_the_same_alone_and_in_a_batch_of_8_with_mixed_lengths
     given, frames = contexts(model, folder), 24
     alone = []
     for row, (context, sampling) in enumerate(zip(given, samplings(), strict=True)):
-        _, ranks = model.config.drawing(sampling)
+        ranks = model.config.drawing(sampling).ranks
         alone.append(speak(Speaker.begin(model, row, context, sampling, seed=row), frames, ranks))
     arrivals = [0, 5, 2, 2, 9, 0, 1, 13]
     speakers: dict[int, Speaker] = {}
@@ -234,3 +234,18 @@ def test_a_checkpoint_with_one_key_head_for_each_query_head_speaks_like_transfor
     folder = write_random_checkpoint(tmp_path, backbone=(1, 32, 2, 2, 64), depth=(1, 32, 2, 2, 64))
     model = CSM(folder, device=CPU, dtype=torch.float32, rows=1)
     assert speak(Speaker.begin(model, 0, contexts(model, folder)[0]), 3, ranks=1).shape == (3, 8)
+
+
+def test_a_codec_that_is_not_finite_is_noticed_and_the_row_speaks_again_afterwards(model: CSM, folder: Path) -> None:
+    context = contexts(model, folder)[0]
+    expected = Speaker.begin(model, 0, context)
+    speak(expected, 4, ranks=1)
+    speakers = [Speaker.begin(model, row, context) for row in (0, 1)]
+    with torch.inference_mode():
+        for tensor in model.decoder_state.tensors.values():
+            tensor[1] = torch.nan
+    step(speakers, ranks=1)
+    assert speakers[0].finite == [True] and speakers[1].finite == [False]
+    again = Speaker.begin(model, 1, context)
+    speak(again, 4, ranks=1)
+    assert all(again.finite) and torch.equal(torch.cat(again.pcm), torch.cat(expected.pcm))

@@ -22,9 +22,10 @@ from loguru import logger
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.errors import AudioError
+from csm_plugin.server.inside import Context
 from csm_plugin.server.uploads import decode_upload
 from csm_plugin.server.voice_shelf import VoiceShelf
-from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle
 from tests.server.decoding import pitch_of
 from tests.server.running import RunningServer, running
 from tests.server.socket_client import client
@@ -62,9 +63,11 @@ def opus_of(sound: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def add(server: RunningServer, name: str, data: bytes | None = None, text: str = "This is me.") -> httpx.Response:
+def add(
+    server: RunningServer, name: str, data: bytes | None = None, text: str = "This is me.", **more: str
+) -> httpx.Response:
     files = {"file": ("x", file_of("WAV") if data is None else data)}
-    return httpx.post(f"{server.url}/v1/voices", data={"name": name, "text": text}, files=files, timeout=30)
+    return httpx.post(f"{server.url}/v1/voices", data={"name": name, "text": text, **more}, files=files, timeout=30)
 
 
 def names(server: RunningServer) -> list[str]:
@@ -84,6 +87,28 @@ def test_a_voice_is_added_spoken_with_and_removed(server: RunningServer) -> None
     assert names(server) == []
     assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 404
     assert server.speak(voice="ann").status_code == 422
+
+
+@pytest.mark.parametrize("style", ["context", "continue"])
+def test_an_added_voice_keeps_its_style(server: RunningServer, style: VoiceStyle) -> None:
+    prompt = VoicePrompt("eve", "This is me.", decode_upload(file_of("WAV"), 30), style=style)
+    assert add(server, "eve", style="before").status_code == 422
+    assert add(server, "eve", style=style).status_code == 201
+    spoken = server.speak(voice="eve", response_format="pcm", seed=2)
+    with server.engine.conversation(voice=prompt) as talk:
+        alone = np.concatenate([to_int16(c.pcm) for c in talk.speak("Hello.", Sampling(seed=2))])
+    np.testing.assert_allclose(np.frombuffer(spoken.content, "<i2").astype(int), alone, atol=1)
+    assert httpx.delete(f"{server.url}/v1/voices/eve").status_code == 204
+
+
+def test_positions_of_a_voice_prompt_count_as_taken_in_either_style(server: RunningServer) -> None:
+    def used(style: VoiceStyle) -> int:
+        prompt = VoicePrompt("eve", "This is me.", decode_upload(file_of("WAV"), 30), style=style)
+        with server.engine.conversation(voice=prompt) as talk:
+            list(talk.speak("Hello.", Sampling(seed=2, max_seconds=0.8, trim_silence=False)))
+            return Context(talk).used
+
+    assert used("continue") == used("context")
 
 
 async def test_sockets_are_told_of_new_voices(server: RunningServer) -> None:
@@ -193,6 +218,21 @@ def test_a_link_out_of_the_folder_is_no_voice(server: RunningServer, folder: Pat
         for ending in ("wav", "txt"):
             (folder / f"link.{ending}").unlink()
     assert (tmp_path / "secret.wav").exists()
+
+
+def test_a_voice_whose_style_is_a_link_out_of_the_folder_is_none(
+    server: RunningServer, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.json").write_text('{"style": "a secret"}')
+    (folder / "link.wav").write_bytes(file_of("WAV"))
+    (folder / "link.txt").write_text("No secret.")
+    (folder / "link.json").symlink_to(tmp_path / "secret.json")
+    try:
+        assert "link" not in names(server)
+        assert "secret" not in server.speak(voice="link").text
+    finally:
+        for ending in ("wav", "txt", "json"):
+            (folder / f"link.{ending}").unlink()
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])

@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers import MimiConfig
 
-from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.config import mimi_rotation
 from csm_plugin.model.mimi.attention import WindowLayer, WindowTransformer
 from csm_plugin.model.mimi.codec import Mimi, SeaNet
+from csm_plugin.model.mimi.config import CodecConfig
 from csm_plugin.model.mimi.conv import CausalConv, ResidualUnit, Upsample
 from csm_plugin.model.mimi.quantizer import ResidualQuantizer, SplitQuantizer
-from csm_plugin.model.transformer import interleave_pairs
-from csm_plugin.model.weights import WeightFiles
+from csm_plugin.model.rope import interleave_pairs
+from csm_plugin.model.weights import CODEC, Tensors
+from csm_plugin.settings import FRAME_SAMPLES
 
 MAX_FRAMES = 4_096  # of one stream: 5.5 minutes, more than any context holds
 
 
-def build_mimi(files: WeightFiles, config: MimiConfig, device: torch.device, prefix: str = "codec_model.") -> Mimi:
+def build_mimi(tensors: Tensors, config: CodecConfig, device: torch.device) -> Mimi:
     """Build encoder and decoder, in float32 whatever the checkpoint holds.
 
     Raises:
         CheckpointFormatError: a tensor is missing or of the wrong shape.
     """
-    return _Builder(files, config, device, prefix).mimi()
+    return _Builder(tensors, config, device).mimi()
 
 
 class _Builder:
-    def __init__(self, files: WeightFiles, config: MimiConfig, device: torch.device, prefix: str) -> None:
-        self.files = files
+    def __init__(self, tensors: Tensors, config: CodecConfig, device: torch.device) -> None:
+        self.tensors = tensors
         self.config = config
         self.device = device
-        self.prefix = prefix
 
     def mimi(self) -> Mimi:
-        config, width = self.config, self.config.hidden_size
-        stride = int(config.encodec_frame_rate / config.frame_rate)
-        if stride < 2:
-            raise CheckpointFormatError(f"the codec runs at {config.frame_rate} frames/s; 12.5 is supported")
+        config, width, stride = self.config, self.config.hidden_size, self.config.stride
         return Mimi(
             encoder=self.encoder(),
             encoder_transformer=self.transformer("encoder_transformer"),
@@ -52,12 +47,12 @@ class _Builder:
             upsample=Upsample.of("upsample", self.read("upsample.conv.weight", width, 1, 2 * stride)),
             decoder_transformer=self.transformer("decoder_transformer"),
             decoder=self.decoder(),
-            frame_samples=int(config.frame_size),
+            frame_samples=FRAME_SAMPLES,
             device=self.device,
         )
 
     def read(self, name: str, *shape: int) -> Tensor:
-        return self.files.get(self.prefix + name, shape).to(self.device, torch.float32, copy=True)
+        return self.tensors.get(CODEC + name, shape).to(self.device, torch.float32, copy=True)
 
     def conv(self, name: str, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> CausalConv:
         weight = self.read(f"{name}.conv.weight", outputs, inputs, kernel)
@@ -102,7 +97,6 @@ class _Builder:
 
     def transformer(self, name: str) -> WindowTransformer:
         config = self.config
-        positions = MAX_FRAMES * int(config.encodec_frame_rate / config.frame_rate)
         return WindowTransformer(
             name=name,
             layers=[self.layer(f"{name}.layers.{index}") for index in range(config.num_hidden_layers)],
@@ -110,7 +104,7 @@ class _Builder:
             kv_heads=config.num_key_value_heads,
             window=config.sliding_window,
             norm_eps=config.norm_eps,
-            rotation=mimi_rotation(config, positions).to(self.device),
+            rotation=config.rope.table(config.head_dim, MAX_FRAMES * config.stride).to(self.device),
         )
 
     def layer(self, name: str) -> WindowLayer:

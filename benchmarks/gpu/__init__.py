@@ -1,0 +1,1 @@
+"""The first questions to a GPU: `make gpu`, see docs/gpu.md."""
