@@ -17,13 +17,15 @@ from platformdirs import user_data_dir
 from csm_plugin.audio.files import write_wav
 from csm_plugin.audio.pcm import Pcm
 from csm_plugin.errors import AudioError, VoiceError
-from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
 
 SUFFIXES: Final = (".wav", ".flac")
 ALL_SUFFIXES: Final = (*SUFFIXES, ".txt", ".json")
 """Of the files that a voice may have."""
 
-_WRITTEN: Final = (".wav", ".json", ".txt")  # with its text it is a voice
+WRITTEN: Final = (".wav", ".json", ".txt")
+"""Of the files of a voice that is added, in their order: with its text it is a voice. Its style has one only where it is
+named."""
 
 VOICE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -88,13 +90,13 @@ class VoiceFolder:
         folder = self.path.resolve()
         return all(path.resolve().is_relative_to(folder) for path in self._files(name, ALL_SUFFIXES))
 
-    def add(self, name: str, text: str, pcm: Pcm, *, style: str | None = None, replace: bool = False) -> None:
-        """Keep a voice: all of its files or, after an error, none. Blocks.
+    def add(self, name: str, text: str, pcm: Pcm, *, style: VoiceStyle | None = None, replace: bool = False) -> None:
+        """Keep a voice: all its files or, after an error, none. Blocks.
 
         Args:
             text: what is said.
             pcm: float32 [samples], mono, 24 kHz.
-            style: how it is followed, kept in `name.json`; None keeps none.
+            style: how it is followed; None leaves that to the checkpoint.
             replace: whether it takes the place of one of that name.
 
         Raises:
@@ -140,7 +142,7 @@ class VoiceFolder:
         try:
             yield part
         finally:
-            for suffix in _WRITTEN:
+            for suffix in WRITTEN:
                 part.with_suffix(suffix).unlink(missing_ok=True)
 
     def _move_in(self, part: Path, name: str) -> None:
@@ -149,11 +151,9 @@ class VoiceFolder:
         aside = {path: part.with_name(f"{part.name}.old{path.suffix}") for path in old}
         moved: list[tuple[Path, Path]] = []
         try:
-            written = [end for end in _WRITTEN if part.with_suffix(end).exists()]
-            for source, target in [
-                *aside.items(),
-                *((part.with_suffix(end), self.path / f"{name}{end}") for end in written),
-            ]:
+            written = [end for end in WRITTEN if part.with_suffix(end).is_file()]
+            pairs = [*aside.items(), *((part.with_suffix(end), self.path / f"{name}{end}") for end in written)]
+            for source, target in pairs:
                 source.rename(target)
                 moved.append((source, target))
         except OSError:

@@ -16,7 +16,6 @@ from csm_plugin.model.build import build_backbone, build_depth, build_first_head
 from csm_plugin.model.cache import KVCache
 from csm_plugin.model.checkpoint import find_checkpoint, here, hub_id_and_revision, is_on_hub
 from csm_plugin.model.config import ModelConfig
-from csm_plugin.model.flavours import VoiceStyle
 from csm_plugin.model.hub import peek
 from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.mimi.config import CodecConfig
@@ -32,6 +31,7 @@ from csm_plugin.model.opened import (
     read_fields,
 )
 from csm_plugin.model.weights import CODEC, Stored, Tensors, WeightFiles, WithCodec
+from csm_plugin.settings import VoiceStyle
 
 META = torch.device("meta")
 _KINDS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
