@@ -23,8 +23,9 @@ SUFFIXES: Final = (".wav", ".flac")
 ALL_SUFFIXES: Final = (*SUFFIXES, ".txt", ".json")
 """Of the files that a voice may have."""
 
-WRITTEN: Final = (".wav", ".txt", ".json")
-"""Of the files of a voice that is added: its style has one only where it is named."""
+WRITTEN: Final = (".wav", ".json", ".txt")
+"""Of the files of a voice that is added, in their order: with its text it is a voice. Its style has one only where
+it is named."""
 
 VOICE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

@@ -60,8 +60,8 @@ class VoicePrompt:
 class VoiceLibrary:
     """The voice prompts in some folders: `name.wav` or `name.flac` beside `name.txt`.
 
-    A `name.json` beside them may name the prompt's style: `{"style": "continue"}`. Read when first asked for; a folder
-    that is not there is empty. Thread-safe.
+    A `name.json` beside them may name the prompt's style: `{"style": "continue"}`. All are read when first asked for; a
+    folder that is not there is empty. Thread-safe.
 
     Args:
         folders: those of earlier ones go before those of later ones.
@@ -133,21 +133,17 @@ class VoiceLibrary:
         path = self.recordings[name]
         try:
             text = self.text_file(name).read_text(encoding="utf-8")
-            if path.parent == self._raw:
-                return self._prepare(name, path, text)
-            pcm, rate = read_audio(path, max_seconds=MAX_PROMPT_S)
             style = _read_style(path.with_suffix(".json"))
+            pcm, rate = (None, 0) if path.parent == self._raw else read_audio(path, max_seconds=MAX_PROMPT_S)
         except (AudioError, OSError, ValueError) as error:
             raise VoiceError(f"the files of voice {name!r} cannot be read: {error}") from error
-        return VoicePrompt(name, text, pcm, rate, style)
-
-    @staticmethod
-    def _prepare(name: str, path: Path, text: str) -> VoicePrompt:
+        if pcm is not None:
+            return VoicePrompt(name, text, pcm, rate, style)
         try:
-            voice = prepare_file(path, text)
+            prepared = prepare_file(path, text)
         except VoiceError as error:
             raise VoiceError(f"the recording {name!r} that comes with the model cannot be used: {error}") from error
-        return VoicePrompt(name, voice.text, voice.pcm)
+        return VoicePrompt(name, prepared.text, prepared.pcm, style=style)
 
     def _text_of_raw(self, name: str) -> Path | None:
         """Return the file of the text of a recording that comes with the checkpoint."""

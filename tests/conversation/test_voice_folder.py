@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def test_a_name_is_taken_until_its_voice_is_removed_or_replaced(folder: VoiceFol
     assert contents(folder) == {}
     with pytest.raises(VoiceError, match="there are: none"):
         folder.remove("ann")
+
+
+def test_how_a_voice_is_followed_is_kept_beside_it(folder: VoiceFolder) -> None:
+    folder.add("ann", "I am Ann.", PCM, style="continue")
+    assert json.loads(contents(folder)["ann.json"]) == {"style": "continue"}
+    folder.remove("ann")
+    assert contents(folder) == {}
 
 
 def test_replacing_leaves_nothing_of_the_old_voice(folder: VoiceFolder) -> None:
