@@ -14,6 +14,7 @@ from rich.table import Table
 
 from csm_plugin.cli.options import default_model
 from csm_plugin.errors import SettingsError, VoiceError
+from csm_plugin.settings import VOICE_STYLES
 
 if TYPE_CHECKING:
     from csm_plugin.conversation import VoiceLibrary
@@ -47,6 +48,9 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
         "--text-file", type=Path, metavar="TEXT_FILE", help="the same in a file (default: FILE's name with .txt)"
     )
     _add_model(adding)
+    adding.add_argument(
+        "--style", choices=VOICE_STYLES, help="in front of a conversation, or continued by every utterance"
+    )
     adding.add_argument("--force", action="store_true", help="replace a voice; take a text that does not seem to fit")
     adding.set_defaults(run=run_add)
 
@@ -103,7 +107,7 @@ def run_add(options: argparse.Namespace, console: Console) -> int:
         raise VoiceError(f"there is a voice {name!r} in {folder.path}; choose another name, or replace it with --force")
     recording = options.file or _recording_of(options.model, name)
     voice = prepare_file(recording, _text_for(recording, options), any_text=options.force)
-    folder.add(name, voice.text, voice.pcm, replace=options.force)
+    folder.add(name, voice.text, voice.pcm, style=options.style, replace=options.force)
     for line in _report(name, voice):
         console.print(line, highlight=False, soft_wrap=True)
     return 0

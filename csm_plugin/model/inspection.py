@@ -175,7 +175,7 @@ def _inspect(
     return Inspection(
         folder=folder,
         layout=layout,
-        kinds=Counter({kind: sum(s.parameters for s in stored.values() if s.kind == kind) for kind in _kinds(stored)}),
+        kinds={kind: sum(one.parameters for one in stored.values() if one.kind == kind) for kind in _kinds(stored)},
         parameters=_parameters(tensors),
         codebooks=config.codebooks,
         voice_style=config.voice_style,

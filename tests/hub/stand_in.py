@@ -182,10 +182,11 @@ def _handler(hub: Hub, host: str) -> type[BaseHTTPRequestHandler]:
         def _send(self, content: bytes, name: str, headers: dict[str, str] | None = None) -> None:
             if name in hub.damages:
                 content = bytes(255 - byte for byte in content)
-            asked, start = self.headers.get("Range"), 0
+            asked, start, whole = self.headers.get("Range"), 0, len(content)
             if asked and not hub.ignores_ranges:
-                start = int(asked.removeprefix("bytes=").rstrip("-"))
-                part = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+                first, _, last = asked.removeprefix("bytes=").partition("-")
+                start, content = int(first), content[: int(last) + 1] if last else content
+                part = {"Content-Range": f"bytes {start}-{len(content) - 1}/{whole}"}
                 self._begin(206, len(content) - start, (headers or {}) | part)
             else:
                 self._begin(200, len(content), headers or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from csm_plugin.model.known import KNOWN, UNGATED_COPIES
 from tests.hub import replicas
 from tests.hub.conftest import Csm
-from tests.hub.stand_in import Hub
+from tests.hub.stand_in import Hub, Repository
+from tests.replicas.repositories import write_csm_1b
+from tests.replicas.tensors import SMALL
 
 MODEL = "sesame/csm-1b"
 
@@ -136,3 +139,18 @@ def test_the_table_of_known_ones_agrees_with_the_listing_of_csm_1b() -> None:
     (csm_1b,) = (one for one in KNOWN if one.hub_id == MODEL)
     assert csm_1b.bytes == sum(replicas.CSM_1B_SIZES[name] for name in replicas.CSM_1B_WANTED)
     assert csm_1b.gated and UNGATED_COPIES == ("unsloth/csm-1b", "eustlb/csm-1b")
+
+
+def test_a_model_on_the_hub_is_checked_by_its_headers(csm: Csm, hub: Hub, tmp_path: Path) -> None:
+    folder = write_csm_1b(tmp_path / "replica", SMALL.with_layers(2, 1))
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    hub.repositories["sesame/csm-1b"] = Repository(files)
+    told = csm.models("check", "sesame/csm-1b", "--json")
+    assert told.code == 0, told.err
+    report = json.loads(told.out)
+    assert report["layout"] == "transformers" and report["problem"] is None and not report["fetched"]
+    assert report["parameters"]["depth decoder"] > 0
+    shards = [f"transformers-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    assert set(report["files"]) == set(shards)
+    assert all(asked is not None for name in shards for asked in hub.ranges(name)), "only parts are asked for"
+    assert not list(csm.cache.rglob("transformers-*.safetensors")), "and none of them is kept"
