@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: code 2 on wrong usage, 0 after `--help` and `--version`.
     """
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     console = Console(stderr=True)
     _send_logs_to_stderr(debug=options.debug)
     try:
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return what parses `csm`'s command line."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show logs, and the traceback of an error")
     parser = argparse.ArgumentParser(prog="csm", description="Conversational speech on Sesame's CSM.")

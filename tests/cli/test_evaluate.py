@@ -76,7 +76,7 @@ def test_a_wrong_option_is_one_line(wrong: tuple[str, str], capsys: pytest.Captu
 
 def test_the_commands_help_loads_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "matplotlib", "csm_plugin.evaluation")
-    parse = "import sys; from csm_plugin.cli import command; command._parser()"
+    parse = "import sys; from csm_plugin.cli import command; command.command_parser()"
     code = f"{parse}; print([name for name in {heavy} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.strip() == "[]"
