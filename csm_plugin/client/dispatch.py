@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from csm_plugin.client import messages as m
 from csm_plugin.client.jobs import Spoken, Turned
 from csm_plugin.client.ledger import Numbered
-from csm_plugin.client.wire import Kind, Packet, pack_codes, split
 from csm_plugin.conversation import VoicePrompt
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.wire import Kind, Packet, pack_codes, split
 from csm_plugin.settings import Sampling
 
 WINDOW_FRAMES = 12

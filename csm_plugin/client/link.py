@@ -11,13 +11,13 @@ from functools import partial
 
 from loguru import logger
 
-from csm_plugin.client import messages as m
 from csm_plugin.client.connection import Connection
-from csm_plugin.client.faults import error_of, is_busy, passes
 from csm_plugin.client.jobs import Spoken
 from csm_plugin.client.record import Record
-from csm_plugin.client.wire import Packet
 from csm_plugin.errors import CSMError, EngineClosedError, EngineUnreachableError
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.faults import error_of, is_busy, passes
+from csm_plugin.protocol.wire import Packet
 
 RETRY_S = 0.2
 """After so long a conversation is opened again where its server could not go on with it."""

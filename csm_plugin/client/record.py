@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from loguru import logger
 
-from csm_plugin.client import messages as m
 from csm_plugin.client.dispatch import Dispatch, Post, Voice
-from csm_plugin.client.faults import error_of, is_busy, passes
 from csm_plugin.client.jobs import NO_TOKENS, Spoken, Turned
 from csm_plugin.client.ledger import RemoteLedger
-from csm_plugin.client.wire import Kind, Packet, unpack_codes, unpack_samples
 from csm_plugin.conversation import Entry, Segment, VoicePrompt
 from csm_plugin.errors import CSMError, EngineClosedError
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.faults import error_of, is_busy, passes
+from csm_plugin.protocol.wire import Kind, Packet, unpack_codes, unpack_samples
 from csm_plugin.settings import Sampling
 
 ACK_FRAMES = 4

@@ -16,16 +16,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from csm_plugin.errors import (
-    ContextFullError,
-    CSMError,
-    EngineBusyError,
-    EngineClosedError,
-    InputError,
-    ReaderStalledError,
-    TextError,
-    VoiceError,
-)
+from csm_plugin.errors import CSMError, EngineBusyError, EngineClosedError
+from csm_plugin.protocol.faults import FAILED, INVALID, kind_of
 
 MAX_NAME = 64
 NO_OBJECT = ("missing", "model_attributes_type")
@@ -75,24 +67,11 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-STATUSES: tuple[tuple[type[CSMError], int, str, str], ...] = (
-    (TextError, 422, "invalid_request_error", "bad_text"),
-    (VoiceError, 422, "invalid_request_error", "bad_voice"),
-    (InputError, 422, "invalid_request_error", "bad_input"),
-    (ContextFullError, 422, "invalid_request_error", "context_full"),
-    (EngineBusyError, 429, "rate_limit_error", "engine_busy"),
-    (EngineClosedError, 503, "server_error", "engine_closed"),
-    (ReaderStalledError, 408, "server_error", "reader_stalled"),
-    (CSMError, 500, "server_error", "generation_failed"),
-)
-"""Status, type and code of each error; the first that fits counts."""
-
-
 def code_of(error: CSMError) -> str:
     """Return the code that tells clients what kind of error it is."""
     if isinstance(error, Unavailable | Refusal):
         return error.code
-    return next(code for kind, _, _, code in STATUSES if isinstance(error, kind))
+    return kind_of(error).code
 
 
 def retry_after_of(error: CSMError) -> float | None:
@@ -105,11 +84,11 @@ def retry_after_of(error: CSMError) -> float | None:
 def error_response(error: CSMError) -> JSONResponse:
     """Return the response for an error of ours."""
     if isinstance(error, Refusal):
-        return respond(error.status, str(error), "invalid_request_error", error.code, error.param)
+        return respond(error.status, str(error), INVALID, error.code, error.param)
     if isinstance(error, Unavailable):
-        return respond(503, str(error), "server_error", error.code, headers=_retry(error.retry_after_s))
-    status, kind = next((status, kind) for of, status, kind, _ in STATUSES if isinstance(error, of))
-    return respond(status, str(error), kind, code_of(error), headers=_retry(retry_after_of(error)))
+        return respond(503, str(error), FAILED, error.code, headers=_retry(error.retry_after_s))
+    kind = kind_of(error)
+    return respond(kind.status, str(error), kind.type, kind.code, headers=_retry(retry_after_of(error)))
 
 
 def respond(
@@ -136,21 +115,21 @@ def handle_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
-            return respond(400, "the body is no JSON", "invalid_request_error", "json_invalid")
+            return respond(400, "the body is no JSON", INVALID, "json_invalid")
         if first["loc"] == ("body",) and first["type"] in NO_OBJECT:
             told = "the body is no JSON object; send one, with Content-Type: application/json"
-            return respond(422, told, "invalid_request_error", first["type"])
+            return respond(422, told, INVALID, first["type"])
         param = name_of(first["loc"])
         told = first["msg"].removeprefix("Value error, ")
-        return respond(422, f"{param}: {told}", "invalid_request_error", first["type"], param)
+        return respond(422, f"{param}: {told}", INVALID, first["type"], param)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return respond(error.status_code, str(error.detail), "invalid_request_error", headers=error.headers)
+        return respond(error.status_code, str(error.detail), INVALID, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        return respond(500, f"the server failed ({type(error).__name__})", "server_error", "internal_error")
+        return respond(500, f"the server failed ({type(error).__name__})", FAILED, "internal_error")
 
 
 def name_of(place: tuple[Any, ...]) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from loguru import logger
 
-from csm_plugin.client.messages import Draining, ServerMessage, VoicesChanged
 from csm_plugin.errors import CSMError, EngineBusyError
+from csm_plugin.protocol.messages import Draining, ServerMessage, VoicesChanged
 from csm_plugin.server.errors import Unavailable
 from csm_plugin.server.keeper import EngineKeeper
 from csm_plugin.server.metrics import Metrics

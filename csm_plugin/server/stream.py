@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from csm_plugin.client import messages as m
-from csm_plugin.client.wire import Kind, Packet
 from csm_plugin.errors import CSMError
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.wire import Kind, Packet
 from csm_plugin.server.errors import Refusal
 from csm_plugin.server.inside import codebooks
 from csm_plugin.server.peer import AWAY, LATER, VIOLATION, Peer

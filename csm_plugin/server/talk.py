@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
-from csm_plugin.client import messages as m
-from csm_plugin.client.wire import HEADER, Packet, unpack_codes, unpack_samples
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.errors import AudioError, CSMError, EngineBusyError, GenerationError, InputError
 from csm_plugin.failures import log_failure
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.wire import HEADER, Packet, unpack_codes, unpack_samples
 from csm_plugin.server.flow import Window
 from csm_plugin.server.inside import Context, Key, codebooks
 from csm_plugin.server.jobs import Complete, Report, Speech, Turned

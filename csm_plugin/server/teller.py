@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from starlette.websockets import WebSocketDisconnect
 
 from csm_plugin.audio import to_int16
-from csm_plugin.client import messages as m
-from csm_plugin.client.wire import HEADER, Kind, Packet, pack_codes
 from csm_plugin.errors import CSMError, EngineClosedError
 from csm_plugin.failures import log_failure
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.wire import HEADER, Kind, Packet, pack_codes
 from csm_plugin.server.errors import code_of, retry_after_of
 from csm_plugin.server.flow import Window
 from csm_plugin.server.inside import Codes, Context, Key

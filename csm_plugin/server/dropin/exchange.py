@@ -13,8 +13,8 @@ from fastapi import WebSocket, WebSocketDisconnect
 from loguru import logger
 from pydantic import BaseModel, ValidationError
 
-from csm_plugin.client.messages import ServerMessage
 from csm_plugin.errors import CSMError
+from csm_plugin.protocol.messages import ServerMessage
 from csm_plugin.server.connections import take_large
 from csm_plugin.server.errors import Refusal, code_of, name_of, retry_after_of
 from csm_plugin.server.peer import AWAY, FAILED, NORMAL, VIOLATION, Peer

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from csm_plugin.client.shapes import (
+from csm_plugin.protocol.shapes import (
     Frames,
     Name,
     Number,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from csm_plugin.client.replies import (
+from csm_plugin.protocol.replies import (
     PROTOCOL,
     Began,
     Closed,
@@ -29,7 +29,7 @@ from csm_plugin.client.replies import (
     VoicesChanged,
     Words,
 )
-from csm_plugin.client.requests import (
+from csm_plugin.protocol.requests import (
     Append,
     Cancel,
     ClientMessage,
@@ -44,7 +44,7 @@ from csm_plugin.client.requests import (
     Speak,
     Taken,
 )
-from csm_plugin.client.shapes import (
+from csm_plugin.protocol.shapes import (
     Fault,
     SamplingFields,
     UploadedVoice,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from csm_plugin.client.shapes import Fault, Frames, Number, Piece, Shape, WordTime
+from csm_plugin.protocol.shapes import Fault, Frames, Number, Piece, Shape, WordTime
 from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 PROTOCOL = 1
