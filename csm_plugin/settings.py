@@ -65,5 +65,16 @@ class Sampling:
             raise SettingsError(f"max_seconds is {self.max_seconds!r}; it must be more than 0, or None")
 
 
+def check_sampling(sampling: object) -> Sampling:
+    """Return a `Sampling` as it is.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if not isinstance(sampling, Sampling):
+        raise SettingsError(f"sampling is of type {type(sampling).__name__}; pass a Sampling(temperature=…, seed=…)")
+    return sampling
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -16,7 +16,7 @@ ROOT = Path(csm_plugin.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 
 _LEAVES = frozenset({"text", "audio", "errors", "failures", "settings"})
-_CORE = _LEAVES | {"model", "conversation", "engine"}
+_CORE = _LEAVES | {"model", "conversation", "interface", "engine"}
 MAY_IMPORT = {
     "errors": frozenset(),
     "settings": frozenset({"errors"}),
@@ -25,9 +25,10 @@ MAY_IMPORT = {
     "audio": frozenset({"errors", "settings"}),
     "model": _LEAVES,
     "conversation": _LEAVES | {"model"},
-    "engine": _LEAVES | {"model", "conversation"},
+    "interface": frozenset({"settings", "conversation"}),
+    "engine": _LEAVES | {"model", "conversation", "interface"},
     "protocol": _LEAVES | {"conversation"},
-    "client": _CORE | {"protocol"},
+    "client": _LEAVES | {"conversation", "interface", "protocol"},
     "pipecat": _CORE | {"client"},
     "livekit": _CORE | {"client"},
     "server": _CORE | {"protocol"},

@@ -19,10 +19,10 @@ from csm_plugin.client.jobs import Spoken
 from csm_plugin.client.link import Link
 from csm_plugin.client.record import Record
 from csm_plugin.conversation import Segment, VoicePrompt
-from csm_plugin.engine.conversation import Turn, check_sampling
-from csm_plugin.engine.utterance import Utterance
+from csm_plugin.conversation.turn import Turn
+from csm_plugin.conversation.utterance import Utterance
 from csm_plugin.errors import InputError, SettingsError, TextError, VoiceError
-from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
 

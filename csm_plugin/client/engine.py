@@ -16,8 +16,8 @@ import numpy.typing as npt
 from csm_plugin.client.conversation import RemoteConversation
 from csm_plugin.client.link import Link
 from csm_plugin.conversation import VoicePrompt
-from csm_plugin.engine.registry import EngineStats
 from csm_plugin.errors import EngineClosedError, EngineUnreachableError, SettingsError
+from csm_plugin.interface import EngineStats
 from csm_plugin.protocol.messages import Hello
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.parts import split_utterances

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation import Entry, Word
+from csm_plugin.conversation.frame_buffer import Frame, FrameBuffer
 from csm_plugin.conversation.segment import Codes
-from csm_plugin.engine.frame_buffer import Frame, FrameBuffer
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, Sampling
 
 NO_TOKENS = np.zeros(0, np.int32)

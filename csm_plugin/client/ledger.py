@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from csm_plugin.client.jobs import NO_TOKENS, Spoken, Turned
 from csm_plugin.conversation import Entry, Ledger
-from csm_plugin.engine.frame_buffer import FinishReason
+from csm_plugin.conversation.frame_buffer import FinishReason
 from csm_plugin.protocol.messages import Held
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation import Word
+from csm_plugin.conversation.frame_buffer import Frame
 from csm_plugin.engine.ends import SilenceGate
-from csm_plugin.engine.frame_buffer import Frame
 from csm_plugin.engine.word_clock import WordClock
 from csm_plugin.settings import FRAME_S
 

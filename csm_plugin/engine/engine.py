@@ -15,9 +15,9 @@ from loguru import logger
 
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.engine.conversation import Conversation
-from csm_plugin.engine.registry import EngineStats
 from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.errors import SettingsError
+from csm_plugin.interface import EngineStats
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.devices import auto_dtype, resolve_device

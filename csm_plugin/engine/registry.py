@@ -7,32 +7,13 @@ import itertools
 import queue
 import threading
 from collections import deque
-from dataclasses import dataclass
 
 from csm_plugin.engine.session import Job, ListenJob, Session, SpeakJob
 from csm_plugin.errors import EngineBusyError, EngineClosedError
+from csm_plugin.interface import EngineStats
 
 MAX_JOBS = 64
 """Utterances and turns that one conversation may have waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    """What the engine is doing.
-
-    Args:
-        live_rows: rows that speak.
-        free_rows: rows that could speak.
-        queued: conversations that wait for a row.
-        frames_stepped: frames made since the start, over all rows.
-        conversations: open conversations.
-    """
-
-    live_rows: int
-    free_rows: int
-    queued: int
-    frames_stepped: int
-    conversations: int
 
 
 class Registry:

@@ -24,9 +24,9 @@ from csm_plugin.conversation import (
     text_positions,
 )
 from csm_plugin.conversation.durations import Pace, expected_s
+from csm_plugin.conversation.frame_buffer import FrameBuffer
 from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.delivery import Delivery
-from csm_plugin.engine.frame_buffer import FrameBuffer
 from csm_plugin.engine.loudness import speech_s
 from csm_plugin.engine.script import Script
 from csm_plugin.engine.word_clock import WordClock

@@ -10,7 +10,7 @@ import numpy as np
 
 from csm_plugin.conversation import Budget, Positions
 from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
-from csm_plugin.engine.frame_buffer import FinishReason, Frame
+from csm_plugin.conversation.frame_buffer import FinishReason, Frame
 from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import Session, SpeakJob
 from csm_plugin.engine.slots import Slot, Slots

@@ -13,7 +13,7 @@ from csm_plugin.livekit.hearing import HeardTurn, Hearing, Tap, last_words
 from csm_plugin.livekit.log import logger
 
 if TYPE_CHECKING:
-    from csm_plugin.livekit.interface import Talk
+    from csm_plugin.interface import SpeechConversation
 
 
 class Listening:
@@ -31,7 +31,7 @@ class Listening:
     def __init__(
         self,
         session: AgentSession[Any],
-        conversation: Callable[[], Awaitable[Talk]],
+        conversation: Callable[[], Awaitable[SpeechConversation]],
         *,
         speaker: int,
         changed: Callable[[], None],

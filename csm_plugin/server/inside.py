@@ -13,8 +13,8 @@ from csm_plugin.conversation import Entry, Word
 from csm_plugin.errors import InputError
 
 if TYPE_CHECKING:
+    from csm_plugin.conversation.frame_buffer import FrameBuffer
     from csm_plugin.engine import Conversation, Engine, Turn, Utterance
-    from csm_plugin.engine.frame_buffer import FrameBuffer
 
 Codes = npt.NDArray[np.int32]
 Key = tuple[int, int]
@@ -63,7 +63,7 @@ class Context:
 
     def note_turn(self, key: Key, turn: Turn) -> tuple[str, Codes]:
         """Remember the segment of a turn that the context has taken in; return its text and its codes."""
-        entry: Entry = turn._done.result()
+        entry: Entry = turn.done.result()
         with self._session.lock:
             self._entries[id(entry)] = (entry, key)
             return entry.text, self._stacked(entry.frames)

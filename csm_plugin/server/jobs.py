@@ -9,7 +9,7 @@ from csm_plugin.errors import CSMError
 from csm_plugin.server.inside import Key
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import Turn, Utterance
+    from csm_plugin.conversation import Turn, Utterance
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from csm_plugin.settings import SAMPLE_RATE_HZ
 from csm_plugin.text import SentenceSplitter, is_speakable
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import Turn, Utterance
+    from csm_plugin.conversation import Turn, Utterance
 
 MAX_WAITING = 256
 """Things that may wait to be told to a client that does not read."""

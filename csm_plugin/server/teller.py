@@ -23,8 +23,8 @@ from csm_plugin.server.service import Service
 from csm_plugin.settings import FRAME_SAMPLES
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import SpeechChunk, Utterance
-    from csm_plugin.engine.frame_buffer import FinishReason
+    from csm_plugin.conversation import SpeechChunk, Utterance
+    from csm_plugin.conversation.frame_buffer import FinishReason
 
 Send = Callable[[str | bytes], Awaitable[None]]
 

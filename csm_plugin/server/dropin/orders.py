@@ -19,7 +19,7 @@ from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import SpeechChunk
+    from csm_plugin.conversation import SpeechChunk
 
 Pcm = npt.NDArray[np.float32]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]

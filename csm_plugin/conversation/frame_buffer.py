@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.conversation import Word
+from csm_plugin.conversation.words import Word
 from csm_plugin.errors import CSMError
 
 FinishReason = Literal["end", "length", "cancelled", "error"]

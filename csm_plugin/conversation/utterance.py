@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.conversation import Word
-from csm_plugin.engine.frame_buffer import FinishReason, Frame, FrameBuffer
+from csm_plugin.conversation.frame_buffer import FinishReason, Frame, FrameBuffer
+from csm_plugin.conversation.words import Word
 from csm_plugin.errors import InputError
 from csm_plugin.settings import FRAME_S
 
