@@ -5,17 +5,22 @@ Adapters take a `SpeechEngine` and know nothing of where it runs. `tests/contrac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
+from csm_plugin.errors import EngineBusyError
 from csm_plugin.settings import Sampling
 
 if TYPE_CHECKING:
     from csm_plugin.conversation import Segment, SpeechChunk, VoicePrompt
+
+
+MAX_WAITING = 64
+"""Utterances and turns that one conversation may have waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,6 @@ class SpeechUtterance(Protocol):
 
     def cancel(self) -> None:
         """Stop making it; never blocks."""
-
-    def __iter__(self) -> Iterator[SpeechChunk]: ...
 
     def __aiter__(self) -> AsyncIterator[SpeechChunk]: ...
 
@@ -119,3 +122,15 @@ class SpeechEngine(Protocol):
 
     def close(self) -> None:
         """Stop: what is being spoken ends with EngineClosedError."""
+
+
+def check_waiting(count: int) -> None:
+    """Make sure that a conversation may have one more utterance or turn waiting.
+
+    Raises:
+        EngineBusyError: as many wait as may.
+    """
+    if count >= MAX_WAITING:
+        raise EngineBusyError(
+            f"{MAX_WAITING} utterances of this conversation are waiting; take their sound or interrupt() it", 1.0
+        )

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "audio": frozenset({"errors", "settings"}),
     "model": _LEAVES,
     "conversation": _LEAVES | {"model"},
-    "interface": frozenset({"settings", "conversation"}),
+    "interface": frozenset({"errors", "settings", "conversation"}),
     "engine": _LEAVES | {"model", "conversation", "interface"},
     "protocol": _LEAVES | {"conversation"},
     "client": _LEAVES | {"conversation", "interface", "protocol"},

@@ -10,10 +10,7 @@ from collections import deque
 
 from csm_plugin.engine.session import Job, ListenJob, Session, SpeakJob
 from csm_plugin.errors import EngineBusyError, EngineClosedError
-from csm_plugin.interface import EngineStats
-
-MAX_JOBS = 64
-"""Utterances and turns that one conversation may have waiting."""
+from csm_plugin.interface import EngineStats, check_waiting
 
 
 class Registry:
@@ -57,10 +54,7 @@ class Registry:
             self._check_open()
             if session.closed:
                 raise EngineClosedError("the conversation is closed; open a new one with engine.conversation()")
-            if len(session.jobs) >= MAX_JOBS:
-                raise EngineBusyError(
-                    f"{MAX_JOBS} utterances of this conversation are waiting; take their sound or interrupt() it", 1.0
-                )
+            check_waiting(len(session.jobs))
             if isinstance(job, SpeakJob) and not session.wants_row:
                 self._admit()
             job.number = next(self._numbers)

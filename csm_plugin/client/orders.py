@@ -20,7 +20,7 @@ NO_TOKENS = np.zeros(0, np.int32)
 
 
 @dataclass(slots=True, eq=False)
-class Spoken:
+class SpeakOrder:
     """An utterance, from its order until all of it was taken.
 
     It may be ordered again from another server: what arrived before is then passed over.
@@ -112,7 +112,7 @@ class Spoken:
 
 
 @dataclass(slots=True, eq=False)
-class Turned:
+class ListenOrder:
     """The other side's turn on its way into the context."""
 
     number: int
