@@ -25,8 +25,8 @@ from csm_plugin.conversation.durations import Pace
 from csm_plugin.engine import Engine
 from csm_plugin.engine.delivery import Delivery
 from csm_plugin.engine.encoding import Encoding
-from csm_plugin.engine.script import Script
-from csm_plugin.engine.word_clock import WordClock
+from csm_plugin.engine.word_times.clock import WordClock
+from csm_plugin.engine.word_times.script import Script
 from csm_plugin.evaluation.heldout import HELD_OUT
 from csm_plugin.evaluation.recognition import errors, hear, plain
 from csm_plugin.model.rows import Rows

@@ -77,6 +77,10 @@ class Utterance:
         """Whether no more frames will be made."""
         return self._buffer.done
 
+    def reads(self, buffer: FrameBuffer) -> bool:
+        """Whether its frames come from there."""
+        return self._buffer is buffer
+
     def cancel(self) -> None:
         """Stop speaking: no further step is taken, no further audio is delivered. Never blocks."""
         self._cancel()

@@ -18,9 +18,11 @@ from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoiceP
 from csm_plugin.conversation.frame_buffer import FrameBuffer
 from csm_plugin.conversation.turn import Turn
 from csm_plugin.conversation.utterance import Utterance
-from csm_plugin.engine.script import Script
-from csm_plugin.engine.session import ListenJob, Session, SpeakJob, VoiceJob
-from csm_plugin.engine.word_clock import WordClock
+from csm_plugin.engine.jobs import ListenJob, SpeakJob, VoiceJob
+from csm_plugin.engine.session import Session
+from csm_plugin.engine.transfer import Transfer
+from csm_plugin.engine.word_times.clock import WordClock
+from csm_plugin.engine.word_times.script import Script
 from csm_plugin.errors import SettingsError, TextError
 from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling, check_sampling
 from csm_plugin.text.normalize import check_text, is_speakable
@@ -193,6 +195,15 @@ class Conversation:
             self._set_voice(prompt, number)
         self._speaker = number
         self._sampling = self._sampling if sampling is None else check_sampling(sampling)
+
+    def transfer(self, gone_frames: int = 0) -> Transfer:
+        """Return the context by numbers that a far side gives, to tell it to another machine or take it over from one.
+
+        Args:
+            gone_frames: heard frames of the current turn that will not be recalled.
+        """
+        scheduler = self._scheduler
+        return Transfer(self._session, scheduler.registry, self._tokenizer, scheduler.model.config, gone_frames)
 
     def close(self) -> None:
         """Stop speaking and free the row. Never blocks."""

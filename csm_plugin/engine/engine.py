@@ -143,6 +143,16 @@ class Engine:
         return self._model.bytes_per_row
 
     @property
+    def codebooks(self) -> int:
+        """How many codes a frame has."""
+        return self._model.config.codebooks
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds the device thread has gone while conversations were open; one that stands still is seen."""
+        return self._scheduler.rounds
+
+    @property
     def voices(self) -> list[str]:
         """The names that `voice` may be."""
         return self._voices.names

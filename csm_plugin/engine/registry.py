@@ -8,7 +8,8 @@ import queue
 import threading
 from collections import deque
 
-from csm_plugin.engine.session import Job, ListenJob, Session, SpeakJob
+from csm_plugin.engine.jobs import Job, ListenJob, SpeakJob
+from csm_plugin.engine.session import Session
 from csm_plugin.errors import EngineBusyError, EngineClosedError
 from csm_plugin.interface import EngineStats, check_waiting
 
@@ -67,6 +68,12 @@ class Registry:
             waiting = [job for job in session.jobs if isinstance(job, SpeakJob)]
             session.jobs = deque(job for job in session.jobs if not isinstance(job, SpeakJob))
             return waiting + ([session.live] if session.live is not None else [])
+
+    def speaking(self, session: Session) -> list[SpeakJob]:
+        """Return a conversation's utterances, wherever they are on their way: waiting, live, or not all taken."""
+        with self._lock:  # else one could be between waiting and live
+            jobs = [*session.jobs, *([session.live] if session.live is not None else []), *session.unread]
+        return [job for job in jobs if isinstance(job, SpeakJob)]
 
     def leave(self, session: Session, job: SpeakJob | None) -> None:
         """Note that the reader of an utterance, or the holder of a conversation, is gone. Takes no lock."""

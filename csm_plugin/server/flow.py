@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from csm_plugin.server.inside import Key
+from csm_plugin.engine.transfer import Key
 
 
 class Window:

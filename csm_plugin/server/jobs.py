@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from csm_plugin.engine.transfer import Key
 from csm_plugin.errors import CSMError
-from csm_plugin.server.inside import Key
 
 if TYPE_CHECKING:
     from csm_plugin.conversation import Turn, Utterance

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from loguru import logger
 
 from csm_plugin.errors import CSMError, EngineClosedError
-from csm_plugin.server import inside
 from csm_plugin.server.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -175,10 +174,10 @@ class EngineKeeper:
 
     async def _watch(self, engine: Engine) -> str:
         """Return, with the reason, once an engine is dead."""
-        rounds, moved_at = inside.rounds(engine), self._clock()
+        rounds, moved_at = engine.rounds, self._clock()
         while True:
             self._suspected.clear()
-            if (now_at := inside.rounds(engine)) != rounds or not engine.stats().conversations:
+            if (now_at := engine.rounds) != rounds or not engine.stats().conversations:
                 rounds, moved_at = now_at, self._clock()
             if self._clock() - moved_at > self._hang_s:
                 return f"its device thread hangs for {self._hang_s:g} s"

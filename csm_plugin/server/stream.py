@@ -14,7 +14,6 @@ from csm_plugin.errors import CSMError
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import Kind, Packet
 from csm_plugin.server.errors import Refusal
-from csm_plugin.server.inside import codebooks
 from csm_plugin.server.peer import AWAY, LATER, VIOLATION, Peer
 from csm_plugin.server.service import Service
 from csm_plugin.server.talk import Talk
@@ -96,7 +95,7 @@ class Line:
                 voices=self._service.voices,
                 device=engine.device,
                 dtype=engine.dtype,
-                codebooks=codebooks(engine),
+                codebooks=engine.codebooks,
                 max_conversations=engine.max_conversations,
                 max_message_bytes=self._service.settings.max_message_bytes,
             ).model_dump_json()

@@ -11,12 +11,12 @@ import numpy as np
 from starlette.websockets import WebSocketDisconnect
 
 from csm_plugin.conversation import VoicePrompt
+from csm_plugin.engine.transfer import Key
 from csm_plugin.errors import AudioError, CSMError, EngineBusyError, GenerationError, InputError
 from csm_plugin.failures import log_failure
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import HEADER, Packet, unpack_codes, unpack_samples
 from csm_plugin.server.flow import Window
-from csm_plugin.server.inside import Context, Key, codebooks
 from csm_plugin.server.jobs import Complete, Report, Speech, Turned
 from csm_plugin.server.service import Service
 from csm_plugin.server.teller import Send, Teller
@@ -60,7 +60,7 @@ class Talk:
         self._service = service
         self._engine = service.engine
         self._talk = service.open(order.voice, order.speaker, order.sampling.sampling())
-        self._context = Context(self._talk, order.gone_frames)
+        self._context = self._talk.transfer(order.gone_frames)
         self._window = Window(order.window)
         self._teller = Teller(service, order, self._context, self._window, send)
         self._died = died
@@ -222,7 +222,7 @@ class Talk:
         return VoicePrompt(voice.name, voice.text, pcm, SAMPLE_RATE_HZ, voice.style)
 
     def _recall(self, message: m.Recall) -> None:
-        codes = unpack_codes(self._uploaded(message.number), codebooks(self._engine))
+        codes = unpack_codes(self._uploaded(message.number), self._engine.codebooks)
         words = [word.word() for word in message.words]
         key = (message.number, message.piece)
         self._context.recall(key, message.speaker, message.text, codes, message.lead, words, current=message.current)

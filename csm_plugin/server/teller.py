@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from starlette.websockets import WebSocketDisconnect
 
 from csm_plugin.audio import to_int16
+from csm_plugin.engine.transfer import Codes, Key, Transfer
 from csm_plugin.errors import CSMError, EngineClosedError
 from csm_plugin.failures import log_failure
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import HEADER, Kind, Packet, pack_codes
 from csm_plugin.server.errors import code_of, retry_after_of
 from csm_plugin.server.flow import Window
-from csm_plugin.server.inside import Codes, Context, Key
 from csm_plugin.server.jobs import Complete, Job, Report, Speech, Turned
 from csm_plugin.server.opus import PACKET_SAMPLES, OpusPackets
 from csm_plugin.server.service import Service
@@ -37,7 +37,7 @@ class Teller:
         send: sends a message.
     """
 
-    def __init__(self, service: Service, order: m.Open, context: Context, window: Window, send: Send) -> None:
+    def __init__(self, service: Service, order: m.Open, context: Transfer, window: Window, send: Send) -> None:
         self._service = service
         self._id = order.conversation
         self._ledger = order.ledger

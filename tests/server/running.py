@@ -96,7 +96,7 @@ class Paced:
     """Lets an engine make no more than a frame every `frame_s`, and notes when each was made."""
 
     def __init__(self, engine: Engine, frame_s: float = 0.08) -> None:
-        self._stepper = engine._scheduler.speaking.stepper
+        self._stepper = engine._scheduler.live_batch.stepper
         self._launch = self._stepper.launch
         self._frame_s = frame_s
         self._next_s = 0.0

@@ -33,7 +33,7 @@ def server(tiny_checkpoint: Path) -> Iterator[RunningServer]:
 def full(server: RunningServer) -> Iterator[None]:
     """Fill its room while the block runs."""
     go_on = threading.Event()
-    stepper = server.engine._scheduler.speaking.stepper
+    stepper = server.engine._scheduler.live_batch.stepper
     launch = stepper.launch
 
     def held(*rows: Any) -> Any:

@@ -21,8 +21,8 @@ from loguru import logger
 
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
+from csm_plugin.engine.transfer import Context
 from csm_plugin.errors import AudioError
-from csm_plugin.server.inside import Context
 from csm_plugin.server.uploads import decode_upload
 from csm_plugin.server.voice_shelf import VoiceShelf
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle

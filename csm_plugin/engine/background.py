@@ -8,8 +8,9 @@ from loguru import logger
 
 from csm_plugin.conversation import Budget, VoicePrompt
 from csm_plugin.engine.encoding import Encoding
+from csm_plugin.engine.jobs import Job, ListenJob, VoiceJob
 from csm_plugin.engine.registry import Registry
-from csm_plugin.engine.session import Job, ListenJob, Session, VoiceJob
+from csm_plugin.engine.session import Session
 from csm_plugin.engine.slots import Slots
 from csm_plugin.model.csm import CSM
 
@@ -21,7 +22,7 @@ PREFILL_CHUNKS = (64, 256)
 ENCODE_FRAMES = (5, 25)
 
 
-class CatchingUp:
+class Background:
     """Does in small pieces what a conversation needs before it speaks next. For the device thread only."""
 
     def __init__(self, model: CSM, registry: Registry, slots: Slots, budget: Budget) -> None:

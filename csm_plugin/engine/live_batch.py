@@ -11,8 +11,9 @@ import numpy as np
 from csm_plugin.conversation import Budget, Positions
 from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
 from csm_plugin.conversation.frame_buffer import FinishReason, Frame
+from csm_plugin.engine.jobs import SpeakJob
 from csm_plugin.engine.registry import Registry
-from csm_plugin.engine.session import Session, SpeakJob
+from csm_plugin.engine.session import Session
 from csm_plugin.engine.slots import Slot, Slots
 from csm_plugin.engine.stepper import PendingStep, Stepper
 from csm_plugin.errors import ContextFullError, CSMError, GenerationError, ReaderStalledError
@@ -28,7 +29,7 @@ STALLED_S = 10.0
 Batch = list[tuple[Session, SpeakJob]]
 
 
-class Speaking:
+class LiveBatch:
     """Speaks the utterances that conversations have waiting. For the device thread only."""
 
     def __init__(self, model: CSM, registry: Registry, slots: Slots, budget: Budget, stepper: Stepper) -> None:
@@ -207,12 +208,12 @@ class Speaking:
         """Fail the utterance that a row speaks; what was delivered of it stays in the context."""
         if session.live is job:
             session.finish(job, ended=False)
-            job.buffer.finish("error", typed(error))
+            job.buffer.finish("error", as_csm_error(error))
             self._retire(session)
             self._slots.forget(_slot(session))
 
 
-def typed(error: Exception) -> CSMError:
+def as_csm_error(error: Exception) -> CSMError:
     """Return an error of ours for whatever went wrong."""
     if isinstance(error, CSMError):
         return error

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from csm_plugin.conversation import Word
 from csm_plugin.conversation.durations import Pace, expected_s
-from csm_plugin.engine.loudness import BLOCK_S, PAUSE_BLOCKS, Loudness
-from csm_plugin.engine.readers import AttentionReader, PaceReader, Reader
-from csm_plugin.engine.script import Script
+from csm_plugin.engine.word_times.loudness import BLOCK_S, PAUSE_BLOCKS, Loudness
+from csm_plugin.engine.word_times.script import Script
+from csm_plugin.engine.word_times.trackers import AttentionReader, PaceReader, Reader
 
 LONGEST_LAST = 3.0
 LONGEST_LAST_S = 0.3

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.engine.ends import SILENCE_RMS
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES
 
 BLOCKS = 8
 """A frame's blocks."""
 
 BLOCK_S = FRAME_S / BLOCKS
+
+SILENCE_RMS = 0.002  # -54 dBFS
 
 QUIET = 0.03
 """Share of the loudest block so far, -30 dB, below which a block is silent."""

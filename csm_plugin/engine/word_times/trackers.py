@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.conversation.durations import Pace, expected_s
-from csm_plugin.engine.loudness import BLOCK_S, BLOCKS, PAUSE_BLOCKS
-from csm_plugin.engine.script import Script
+from csm_plugin.engine.word_times.loudness import BLOCK_S, BLOCKS, PAUSE_BLOCKS
+from csm_plugin.engine.word_times.script import Script
 
 Ends = npt.NDArray[np.float64]
 
