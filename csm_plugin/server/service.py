@@ -16,11 +16,11 @@ from loguru import logger
 from csm_plugin.errors import CSMError, EngineBusyError
 from csm_plugin.protocol.messages import Draining, ServerMessage, VoicesChanged
 from csm_plugin.server.errors import Unavailable
-from csm_plugin.server.keeper import EngineKeeper
+from csm_plugin.server.http.uploads import decode_upload
 from csm_plugin.server.metrics import Metrics
 from csm_plugin.server.settings import ServerSettings
-from csm_plugin.server.uploads import decode_upload
-from csm_plugin.server.voice_shelf import VoiceShelf
+from csm_plugin.server.supervisor import EngineKeeper
+from csm_plugin.server.uploaded_voices import VoiceShelf
 from csm_plugin.server.watermark import WatermarkKey, refuse_watermark
 from csm_plugin.settings import Sampling
 from csm_plugin.text.parts import split_utterances

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from csm_plugin.server.admission import SPEAKING
 from csm_plugin.server.app import create_app
+from csm_plugin.server.guards.admission import SPEAKING
 from tests.server.running import RunningServer, running, settings, wait_until
 
 HEAD = (

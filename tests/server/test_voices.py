@@ -23,8 +23,8 @@ from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.engine.transfer import Context
 from csm_plugin.errors import AudioError
-from csm_plugin.server.uploads import decode_upload
-from csm_plugin.server.voice_shelf import VoiceShelf
+from csm_plugin.server.http.uploads import decode_upload
+from csm_plugin.server.uploaded_voices import VoiceShelf
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle
 from tests.server.decoding import pitch_of
 from tests.server.running import RunningServer, running

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Speech:
+class SpeechJob:
     """A piece that was handed to the engine, or that it refused.
 
     Args:
@@ -26,7 +26,7 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class TurnJob:
     """A turn of the other side that was handed to the engine, or that it refused."""
 
     key: Key
@@ -45,4 +45,4 @@ class Report:
     """Something changed the context."""
 
 
-Job = Speech | Turned | Complete | Report
+Job = SpeechJob | TurnJob | Complete | Report

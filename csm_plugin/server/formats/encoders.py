@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.audio import to_int16, wav_header
-from csm_plugin.server.av_frames import frame_of
+from csm_plugin.server.formats.av_frames import frame_of
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 Pcm = npt.NDArray[np.float32]

@@ -7,7 +7,7 @@ import time
 from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from csm_plugin.server.admission import SPEAKING
+from csm_plugin.server.guards.admission import SPEAKING
 from csm_plugin.server.metrics import Metrics
 
 QUIET = frozenset({"/live", "/ready", "/metrics"})

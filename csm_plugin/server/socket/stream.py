@@ -14,10 +14,10 @@ from csm_plugin.errors import CSMError
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import Kind, Packet
 from csm_plugin.server.errors import Refusal
-from csm_plugin.server.peer import AWAY, LATER, VIOLATION, Peer
 from csm_plugin.server.service import Service
-from csm_plugin.server.talk import Talk
-from csm_plugin.server.teller import fault
+from csm_plugin.server.socket.peer import AWAY, LATER, VIOLATION, Peer
+from csm_plugin.server.socket.sender import fault
+from csm_plugin.server.socket.talk import Talk
 
 STATS_S = 1.0
 MAX_NEWS = 64

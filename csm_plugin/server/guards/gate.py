@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from csm_plugin.server import web_page
 from csm_plugin.server.errors import respond
+from csm_plugin.server.http import web_page
 from csm_plugin.server.settings import ServerSettings, is_loopback
 
 OPEN_PATHS = frozenset({"/live", "/ready", "/health"}) | web_page.PATHS

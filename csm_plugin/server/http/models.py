@@ -7,8 +7,8 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from csm_plugin.server.http.speech import ERRORS
 from csm_plugin.server.service import Service
-from csm_plugin.server.speech import ERRORS
 
 
 class Model(BaseModel):

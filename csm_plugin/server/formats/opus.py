@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.audio import to_int16
-from csm_plugin.server.av_frames import TIME_BASE, frame_of
+from csm_plugin.server.formats.av_frames import TIME_BASE, frame_of
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 PACKET_SAMPLES = 480

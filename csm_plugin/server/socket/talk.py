@@ -16,10 +16,10 @@ from csm_plugin.errors import AudioError, CSMError, EngineBusyError, GenerationE
 from csm_plugin.failures import log_failure
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import HEADER, Packet, unpack_codes, unpack_samples
-from csm_plugin.server.flow import Window
-from csm_plugin.server.jobs import Complete, Report, Speech, Turned
 from csm_plugin.server.service import Service
-from csm_plugin.server.teller import Send, Teller
+from csm_plugin.server.socket.jobs import Complete, Report, SpeechJob, TurnJob
+from csm_plugin.server.socket.sender import Send, Sender
+from csm_plugin.server.socket.window import Window
 from csm_plugin.settings import SAMPLE_RATE_HZ
 from csm_plugin.text import SentenceSplitter, is_speakable
 
@@ -62,7 +62,7 @@ class Talk:
         self._talk = service.open(order.voice, order.speaker, order.sampling.sampling())
         self._context = self._talk.transfer(order.gone_frames)
         self._window = Window(order.window)
-        self._teller = Teller(service, order, self._context, self._window, send)
+        self._sender = Sender(service, order, self._context, self._window, send)
         self._died = died
         self._drafts: dict[int, Draft] = {}
         self._uploads: dict[int, bytearray] = {}
@@ -71,7 +71,7 @@ class Talk:
     @property
     def speaking(self) -> bool:
         """Whether something is being said, or waits to be."""
-        return bool(self._teller.live)
+        return bool(self._sender.live)
 
     async def close(self) -> None:
         """End the conversation."""
@@ -79,7 +79,7 @@ class Talk:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._drop_uploads()
-        self._teller.drop()
+        self._sender.drop()
 
     def take(self, message: m.ClientMessage) -> None:
         """Follow a message to this conversation. Never blocks.
@@ -97,7 +97,7 @@ class Talk:
             case m.Commit():
                 self._commit(message.number)
             case m.Listen():
-                self._teller.add(Turned((message.number, 0), self._listen(message)))
+                self._sender.add(TurnJob((message.number, 0), self._listen(message)))
             case m.Taken():
                 self._window.take((message.number, message.piece), message.frames)
             case m.Cancel():
@@ -129,7 +129,7 @@ class Talk:
 
     @property
     def _is_full(self) -> bool:
-        return self._teller.jobs.qsize() > MAX_WAITING
+        return self._sender.jobs.qsize() > MAX_WAITING
 
     def _drop_uploads(self) -> None:
         self._service.uploaded_bytes -= sum(map(len, self._uploads.values()))
@@ -137,7 +137,7 @@ class Talk:
 
     async def _run(self) -> None:
         try:
-            error: CSMError = await self._teller.run()
+            error: CSMError = await self._sender.run()
         except WebSocketDisconnect:
             return  # its reader notices, too
         except Exception as problem:
@@ -153,7 +153,7 @@ class Talk:
             return self._talk.speak(message.text, sampling, message.normalize)
 
         self._hand_over((message.number, 0), speak)
-        self._teller.add(Complete(message.number))
+        self._sender.add(Complete(message.number))
 
     def _append(self, number: int, text: str) -> None:
         draft = self._drafts.get(number)
@@ -168,7 +168,7 @@ class Talk:
         draft = self._drafts.pop(number, None)
         if draft is not None:
             self._speak_pieces(number, draft, draft.splitter.flush())
-        self._teller.add(Complete(number))
+        self._sender.add(Complete(number))
 
     def _speak_pieces(self, number: int, draft: Draft, pieces: list[str]) -> None:
         for piece in filter(is_speakable, pieces):
@@ -183,7 +183,7 @@ class Talk:
             utterance = error
         if not isinstance(utterance, CSMError):
             self._context.note_utterance(key, utterance)
-        self._teller.add(Speech(key, utterance))
+        self._sender.add(SpeechJob(key, utterance))
 
     def _listen(self, message: m.Listen) -> Turn | CSMError:
         try:
@@ -196,8 +196,8 @@ class Talk:
         """Say no more of a number, or of anything, and keep in the context only what was taken of it."""
         for draft in [draft for draft in self._drafts if number in (None, draft)]:
             del self._drafts[draft]
-            self._teller.add(Complete(draft))
-        live = {key: job for key, job in self._teller.live.items() if number in (None, key[0]) and not job.stopped}
+            self._sender.add(Complete(draft))
+        live = {key: job for key, job in self._sender.live.items() if number in (None, key[0]) and not job.stopped}
         for job in live.values():
             job.stopped = True
             if not isinstance(job.utterance, CSMError):
@@ -205,7 +205,7 @@ class Talk:
         for key, frames in self._window.withdraw(live.keys() | self._window.under_way(number)).items():
             self._context.keep(key, frames)
         if not self._is_full:  # else the context is told soon anyway
-            self._teller.add(Report())
+            self._sender.add(Report())
 
     def _configure(self, message: m.Configure) -> None:
         changes: dict[str, Any] = {"speaker": message.speaker}

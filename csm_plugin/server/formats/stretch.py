@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.server.av_frames import TIME_BASE, frame_of, samples_of
+from csm_plugin.server.formats.av_frames import TIME_BASE, frame_of, samples_of
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 Pcm = npt.NDArray[np.float32]

@@ -9,7 +9,7 @@ from starlette.responses import FileResponse
 
 from csm_plugin.server.service import Service
 
-FOLDER = Path(__file__).parent / "page"
+FOLDER = Path(__file__).parents[1] / "page"
 FILES = {f"/page/{name}": FOLDER / name for name in ("page.css", "page.js", "line.js", "player.js", "wave.js")} | {
     "/": FOLDER / "index.html"
 }

@@ -16,10 +16,10 @@ from csm_plugin.failures import log_failure
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import HEADER, Kind, Packet, pack_codes
 from csm_plugin.server.errors import code_of, retry_after_of
-from csm_plugin.server.flow import Window
-from csm_plugin.server.jobs import Complete, Job, Report, Speech, Turned
-from csm_plugin.server.opus import PACKET_SAMPLES, OpusPackets
+from csm_plugin.server.formats.opus import PACKET_SAMPLES, OpusPackets
 from csm_plugin.server.service import Service
+from csm_plugin.server.socket.jobs import Complete, Job, Report, SpeechJob, TurnJob
+from csm_plugin.server.socket.window import Window
 from csm_plugin.settings import FRAME_SAMPLES
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Send = Callable[[str | bytes], Awaitable[None]]
 
 
-class Teller:
+class Sender:
     """Works through a conversation's jobs; one at a time, so a client that does not read stops only this one.
 
     Args:
@@ -46,13 +46,13 @@ class Teller:
         self._send = send
         self._opus = OpusPackets() if order.audio == "opus" else None
         self.jobs: asyncio.Queue[Job] = asyncio.Queue()
-        self.live: dict[Key, Speech] = {}
+        self.live: dict[Key, SpeechJob] = {}
         """What was handed to the engine and is not over."""
         self._turns: set[asyncio.Task[None]] = set()
 
     def add(self, job: Job) -> None:
         """Queue a job."""
-        if isinstance(job, Speech) and not isinstance(job.utterance, CSMError):
+        if isinstance(job, SpeechJob) and not isinstance(job.utterance, CSMError):
             self.live[job.key] = job
             self._service.live += 1
         self.jobs.put_nowait(job)
@@ -63,9 +63,9 @@ class Teller:
             job = await self.jobs.get()
             error = None
             match job:
-                case Speech():
+                case SpeechJob():
                     error = await self._tell_speech(job)
-                case Turned():  # what is spoken next may overtake it
+                case TurnJob():  # what is spoken next may overtake it
                     aside = asyncio.create_task(self._tell_turn(job), name="csm-tell-turn")
                     self._turns.add(aside)
                     aside.add_done_callback(self._forget)
@@ -89,7 +89,7 @@ class Teller:
         if problem is not None and not isinstance(problem, WebSocketDisconnect):
             log_failure("a turn could not be told", problem)
 
-    async def _tell_speech(self, job: Speech) -> CSMError | None:
+    async def _tell_speech(self, job: SpeechJob) -> CSMError | None:
         number, piece = job.key
         error: CSMError | None = None
         reason: FinishReason
@@ -113,7 +113,7 @@ class Teller:
         await self._tell_context()
         return error
 
-    async def _tell_sound(self, job: Speech, utterance: Utterance) -> int:
+    async def _tell_sound(self, job: SpeechJob, utterance: Utterance) -> int:
         """Send a piece's chunks; return how many frames that were."""
         frames = 0
         async with contextlib.aclosing(self._service.chunks(utterance)) as chunks:
@@ -144,7 +144,7 @@ class Teller:
         elif len(chunk.pcm):
             await self._send_packet(Kind.SOUND, key, start, to_int16(chunk.pcm).astype("<i2").tobytes())
 
-    async def _tell_turn(self, job: Turned) -> None:
+    async def _tell_turn(self, job: TurnJob) -> None:
         error = job.turn if isinstance(job.turn, CSMError) else None
         text, frames = "", 0
         if not isinstance(job.turn, CSMError):

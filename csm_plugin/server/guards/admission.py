@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from csm_plugin.errors import EngineBusyError
 from csm_plugin.server.connections import is_crowded
 from csm_plugin.server.errors import Unavailable, error_response
-from csm_plugin.server.gate import OPEN_PATHS
+from csm_plugin.server.guards.gate import OPEN_PATHS
 from csm_plugin.server.service import Service
 
 SPEAKING = frozenset(

@@ -12,7 +12,7 @@ from av.error import FFmpegError
 
 from csm_plugin.audio.pcm import MAX_RATE_HZ, MIN_RATE_HZ
 from csm_plugin.errors import AudioError
-from csm_plugin.server.av_frames import samples_of
+from csm_plugin.server.formats.av_frames import samples_of
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 MAX_DECODE_S = 2.0
