@@ -21,7 +21,6 @@ from loguru import logger
 
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
-from csm_plugin.engine.transfer import Context
 from csm_plugin.errors import AudioError
 from csm_plugin.server.http.uploads import decode_upload
 from csm_plugin.server.uploaded_voices import VoiceShelf
@@ -106,7 +105,7 @@ def test_positions_of_a_voice_prompt_count_as_taken_in_either_style(server: Runn
         prompt = VoicePrompt("eve", "This is me.", decode_upload(file_of("WAV"), 30), style=style)
         with server.engine.conversation(voice=prompt) as talk:
             list(talk.speak("Hello.", Sampling(seed=2, max_seconds=0.8, trim_silence=False)))
-            return Context(talk).used
+            return talk.transfer().used
 
     assert used("continue") == used("context")
 

@@ -1,4 +1,6 @@
-"""Keeps a server for as long as anybody uses it: `python -m csm_plugin.livekit.keeper FOLDER MODEL [COMMAND…]`.
+"""Keeps a server for as long as anybody uses it.
+
+`python -m csm_plugin.livekit.sidecar_process FOLDER MODEL [COMMAND…]`.
 
 Starts it, tells in the folder where it is, starts it again when it dies, and ends it when its users are gone.
 """
