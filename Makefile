@@ -58,7 +58,7 @@ reliability: $(INSTALLED) debian
 
 tiny: $(INSTALLED) debian
 	for stage in corpus codebooks ear decoder encoder gate lm export listen; do \
-		$(BIN)/python -m csm_plugin.training $$stage --folder build/tiny --minutes 100000; \
+		$(BIN)/python -m training $$stage --folder build/tiny --minutes 100000; \
 	done
 
 # torch goes first and by itself, so that it is the build that this machine's pip is set up for.

@@ -35,7 +35,6 @@ MAY_IMPORT = {
     "compat": _CORE,
     "evaluation": _CORE,
     "cli": _CORE | {"client", "server", "evaluation"},
-    "training": _CORE | {"evaluation"},
     "__init__": frozenset({"errors", "settings", "engine"}),
 }
 FRAMEWORKS = frozenset(
