@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 from csm_plugin.protocol import messages, wire
 from csm_plugin.protocol.faults import KINDS
 from csm_plugin.protocol.shapes import Fault, SamplingFields, UploadedVoice, WordTime
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.shared.settings import ServerSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "server.md"
 

@@ -13,10 +13,10 @@ from typing import Any, Self
 import httpx
 
 from csm_plugin.engine import Engine
-from csm_plugin.server.connections import listen
-from csm_plugin.server.service import Service
 from csm_plugin.server.serving import Serving, make_server
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.shared.connections import listen
+from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.settings import ServerSettings
 
 PATIENCE_S = 60.0
 

@@ -22,8 +22,8 @@ from loguru import logger
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.errors import AudioError
-from csm_plugin.server.http.uploads import decode_upload
-from csm_plugin.server.uploaded_voices import VoiceShelf
+from csm_plugin.server.shared.uploaded_voices import VoiceShelf
+from csm_plugin.server.shared.uploads import decode_upload
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle
 from tests.server.decoding import pitch_of
 from tests.server.running import RunningServer, running

@@ -22,7 +22,7 @@ from csm_plugin.server.dropin.orders import Order, Speaker, base64_of, duration_
 from csm_plugin.server.dropin.sesame_tts import SesameAnswer
 from csm_plugin.server.http.sound_response import SoundResponse
 from csm_plugin.server.http.speech import ERRORS
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import SAMPLE_RATE_HZ
 from csm_plugin.text.normalize import normalize
 

@@ -8,7 +8,7 @@ from loguru import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from csm_plugin.server.guards.admission import SPEAKING
-from csm_plugin.server.metrics import Metrics
+from csm_plugin.server.shared.metrics import Metrics
 
 QUIET = frozenset({"/live", "/ready", "/metrics"})
 METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from csm_plugin.errors import EngineBusyError
-from csm_plugin.server.connections import is_crowded
-from csm_plugin.server.errors import Unavailable, error_response
 from csm_plugin.server.guards.gate import OPEN_PATHS
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.connections import is_crowded
+from csm_plugin.server.shared.errors import Unavailable, error_response
+from csm_plugin.server.shared.service import Service
 
 SPEAKING = frozenset(
     {"/v1/audio/speech", "/generate", "/generate/wav", "/stream/chunks", "/api/generate", "/api/stream"}

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from csm_plugin.server.errors import respond
 from csm_plugin.server.http import web_page
-from csm_plugin.server.settings import ServerSettings, is_loopback
+from csm_plugin.server.shared.errors import respond
+from csm_plugin.server.shared.settings import ServerSettings, is_loopback
 
 OPEN_PATHS = frozenset({"/live", "/ready", "/health"}) | web_page.PATHS
 KEY_PROTOCOL = "csm.key."

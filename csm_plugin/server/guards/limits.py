@@ -8,8 +8,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from csm_plugin.server.errors import respond
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.shared.errors import respond
+from csm_plugin.server.shared.settings import ServerSettings
 
 UPLOADS = "/v1/voices"
 FORM_BYTES = 65_536

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 
 
 class Health(BaseModel):

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from csm_plugin.server.http.speech import ERRORS
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 
 
 class Model(BaseModel):

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from csm_plugin.errors import CSMError
-from csm_plugin.server.connections import abort
-from csm_plugin.server.errors import error_response
+from csm_plugin.server.shared.connections import abort
+from csm_plugin.server.shared.errors import error_response
 
 
 class SoundResponse(Response):

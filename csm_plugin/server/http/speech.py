@@ -12,11 +12,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from csm_plugin.errors import CSMError
-from csm_plugin.server.errors import ErrorBody, Refusal, code_of
 from csm_plugin.server.formats.encoders import MEDIA_TYPES, Pcm, SoundFormat, encoded
 from csm_plugin.server.formats.stretch import MAX_SPEED, MIN_SPEED, stretched
 from csm_plugin.server.http.sound_response import SoundResponse
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.errors import ErrorBody, Refusal, code_of
+from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import FRAME_SAMPLES, Sampling
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS, normalize
 

@@ -12,7 +12,7 @@ from csm_plugin.conversation import VoicePrompt
 from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
 from csm_plugin.conversation.voice_folder import VOICE_NAME, check_voice_name
 from csm_plugin.server.http.speech import ERRORS
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 from starlette.responses import FileResponse
 
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 
 FOLDER = Path(__file__).parents[1] / "page"
 FILES = {f"/page/{name}": FOLDER / name for name in ("page.css", "page.js", "line.js", "player.js", "wave.js")} | {

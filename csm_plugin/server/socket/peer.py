@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from csm_plugin.server.connections import abort
-from csm_plugin.server.errors import Unavailable, error_response
-from csm_plugin.server.service import Listener, Service
+from csm_plugin.server.shared.connections import abort
+from csm_plugin.server.shared.errors import Unavailable, error_response
+from csm_plugin.server.shared.service import Listener, Service
 
 NORMAL, AWAY, VIOLATION, FAILED, LATER = 1000, 1001, 1008, 1011, 1013
 

@@ -15,9 +15,9 @@ from csm_plugin.errors import CSMError, EngineClosedError
 from csm_plugin.failures import log_failure
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import HEADER, Kind, Packet, pack_codes
-from csm_plugin.server.errors import code_of, retry_after_of
 from csm_plugin.server.formats.opus import PACKET_SAMPLES, OpusPackets
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.errors import code_of, retry_after_of
+from csm_plugin.server.shared.service import Service
 from csm_plugin.server.socket.jobs import Complete, Job, Report, SpeechJob, TurnJob
 from csm_plugin.server.socket.window import Window
 from csm_plugin.settings import FRAME_SAMPLES

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from csm_plugin.errors import CSMError
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import Kind, Packet
-from csm_plugin.server.errors import Refusal
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.errors import Refusal
+from csm_plugin.server.shared.service import Service
 from csm_plugin.server.socket.peer import AWAY, LATER, VIOLATION, Peer
 from csm_plugin.server.socket.sender import fault
 from csm_plugin.server.socket.talk import Talk

@@ -16,7 +16,7 @@ from csm_plugin.errors import AudioError, CSMError, EngineBusyError, GenerationE
 from csm_plugin.failures import log_failure
 from csm_plugin.protocol import messages as m
 from csm_plugin.protocol.wire import HEADER, Packet, unpack_codes, unpack_samples
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 from csm_plugin.server.socket.jobs import Complete, Report, SpeechJob, TurnJob
 from csm_plugin.server.socket.sender import Send, Sender
 from csm_plugin.server.socket.window import Window

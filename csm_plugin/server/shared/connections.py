@@ -14,7 +14,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.shared.settings import ServerSettings
 
 WRITE_BYTES = 16_384
 """What may wait to be written to a connection; a third of a second of PCM."""

@@ -18,7 +18,7 @@ from csm_plugin.conversation.voice_folder import (
     recordings_in,
 )
 from csm_plugin.errors import SettingsError, VoiceError
-from csm_plugin.server.errors import Refusal
+from csm_plugin.server.shared.errors import Refusal
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 OPENAI_VOICES = frozenset(

@@ -14,7 +14,7 @@ from csm_plugin.settings import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from csm_plugin.conversation import SpeechChunk, Utterance
-    from csm_plugin.server.supervisor import EngineKeeper
+    from csm_plugin.server.shared.supervisor import EngineKeeper
 
 FIRST_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30)
 

@@ -19,8 +19,8 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableError
 
 from csm_plugin.errors import SettingsError
-from csm_plugin.server.dropin.morgan_settings import MorganSettings, of_morgan
-from csm_plugin.server.watermark import WatermarkKey
+from csm_plugin.server.shared.morgan_settings import MorganSettings, of_morgan
+from csm_plugin.server.shared.watermark import WatermarkKey
 
 ORIGIN = re.compile(r"https?://[^/\s,*?#@]+")
 

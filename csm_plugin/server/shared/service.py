@@ -15,13 +15,13 @@ from loguru import logger
 
 from csm_plugin.errors import CSMError, EngineBusyError
 from csm_plugin.protocol.messages import Draining, ServerMessage, VoicesChanged
-from csm_plugin.server.errors import Unavailable
-from csm_plugin.server.http.uploads import decode_upload
-from csm_plugin.server.metrics import Metrics
-from csm_plugin.server.settings import ServerSettings
-from csm_plugin.server.supervisor import EngineKeeper
-from csm_plugin.server.uploaded_voices import VoiceShelf
-from csm_plugin.server.watermark import WatermarkKey, refuse_watermark
+from csm_plugin.server.shared.errors import Unavailable
+from csm_plugin.server.shared.metrics import Metrics
+from csm_plugin.server.shared.settings import ServerSettings
+from csm_plugin.server.shared.supervisor import EngineKeeper
+from csm_plugin.server.shared.uploaded_voices import VoiceShelf
+from csm_plugin.server.shared.uploads import decode_upload
+from csm_plugin.server.shared.watermark import WatermarkKey, refuse_watermark
 from csm_plugin.settings import Sampling
 from csm_plugin.text.parts import split_utterances
 

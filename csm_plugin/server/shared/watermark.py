@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from csm_plugin.server.errors import Refusal
+from csm_plugin.server.shared.errors import Refusal
 
 KEY_NUMBERS = 5
 WatermarkKey = Annotated[

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from loguru import logger
 
 from csm_plugin.errors import CSMError, EngineClosedError
-from csm_plugin.server.errors import Unavailable
+from csm_plugin.server.shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from csm_plugin.engine import Engine
