@@ -155,14 +155,14 @@ def page(samples: Sequence[Sample]) -> str:
     """Return the page in Markdown."""
     parts = [
         "# How it sounds",
-        "Spoken by `csm-tiny`, the model of 24 MB that comes with the package; CSM-1B speaks better, on a GPU.\n"
+        "Spoken by `csm-tiny`, the model of 24 MB that comes with the package; how CSM-1B sounds they do not tell.\n"
         f"Every seed is {SEED}. `python -m benchmarks.samples` makes these files, and this page, again.",
     ]
     for sample in samples:
         parts += [
             f"## {sample.title}",
             sample.about,
-            f'<audio controls preload="none" src="samples/{sample.file}"></audio>',
+            f'<audio controls preload="metadata" src="samples/{sample.file}"></audio>',
             "\n".join(f"- **{who}**: {text}" for who, text in sample.lines),
         ]
     return "\n\n".join(parts) + "\n"
