@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := agents,dev,edge,livekit,server,train
+EXTRAS := agents,dev,docs,edge,livekit,server,train
 DEBIAN := chromium flite1-dev libflite1
 PINS := $(shell cat pyproject.toml constraints.txt Makefile | sha256sum | cut -c1-16)
 INSTALLED := $(VENV)/.installed-$(PINS)
@@ -15,7 +15,7 @@ MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 ARGS ?=
 
-.PHONY: help agent livekit-agent telephone test check bench gpu reliability tiny debian
+.PHONY: help agent livekit-agent telephone test check docs bench gpu reliability tiny debian
 
 help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address (ARGS=--help)"
@@ -23,6 +23,7 @@ help:
 	@echo "make telephone  answer calls by Twilio, Telnyx or Plivo: PUBLIC_URL and the provider's key must be set"
 	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
 	@echo "make check   lint, format, types, layers"
+	@echo "make docs    build the documentation into build/site; a broken link or a missing docstring fails (SERVE=1 shows it)"
 	@echo "make bench   run the benchmarks"
 	@echo "make gpu     ask a GPU what must be known of it, 8 minutes (DRY=1 without one, ARGS=--help)"
 	@echo "make reliability  run what it must survive, minutes of it, and write docs/reliability.md"
@@ -46,6 +47,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(if $(SERVE),serve,build --strict)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
