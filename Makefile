@@ -11,6 +11,8 @@ PINS := $(shell cat pyproject.toml constraints.txt Makefile | sha256sum | cut -c
 INSTALLED := $(VENV)/.installed-$(PINS)
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+MERMAID := 11.17.2
+DIAGRAMS := build/mermaid/package/dist/mermaid.min.js
 MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 ARGS ?=
@@ -48,7 +50,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
-docs: $(INSTALLED)
+docs: $(INSTALLED) $(DIAGRAMS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(if $(SERVE),serve,build --strict)
 
 bench: $(INSTALLED)
@@ -64,6 +66,13 @@ tiny: $(INSTALLED) debian
 	for stage in corpus codebooks ear decoder encoder gate lm export listen; do \
 		$(BIN)/python -m csm_plugin.training $$stage --folder build/tiny --minutes 100000; \
 	done
+
+# The library that draws the documentation's diagrams, to be served by the site itself.
+$(DIAGRAMS):
+	@mkdir -p build/mermaid
+	@{ npm pack --silent --pack-destination build/mermaid mermaid@$(MERMAID) >/dev/null && \
+		tar xzmf build/mermaid/mermaid-$(MERMAID).tgz -C build/mermaid package/dist/mermaid.min.js; } || \
+		echo "diagrams are shown as their source: npm is not there, or gave no mermaid@$(MERMAID)" >&2
 
 # torch goes first and by itself, so that it is the build that this machine's pip is set up for.
 $(INSTALLED):

@@ -103,8 +103,10 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Found]) 
     assert [link for link in loaded if urlsplit(link).netloc and not link.startswith("data:")] == []
 
 
-def test_no_page_has_what_makes_the_theme_load_a_library_from_elsewhere(pages: dict[Path, Found]) -> None:
-    assert [path.name for path, found in pages.items() if "mermaid" in found.classes] == []
+def test_a_page_with_a_diagram_brings_the_library_that_draws_it(pages: dict[Path, Found]) -> None:
+    for found in pages.values():
+        brings = any(link.endswith("javascripts/mermaid.min.js") for link in found.loaded)
+        assert brings == ("mermaid" in found.classes), "without its own the theme loads one from elsewhere"
 
 
 def test_every_page_of_the_documentation_is_in_the_site(site: Path) -> None:
@@ -132,28 +134,51 @@ def test_measured_asks_every_question_and_shows_every_picture() -> None:
         assert path.is_dir() or f"(../benchmarks/results/{path.name})" in page
 
 
-@pytest.fixture(scope="module")
-def told_of_faults(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a build tells of a small copy of the documentation with a fault of every kind."""
-    root = tmp_path_factory.mktemp("faults")
+def small_project(root: Path, page: str, module: str = '"""A package."""\n') -> Path:
+    """Make a copy of what the site is built by, with one page, and a package of one module."""
     shutil.copytree(DOCS / "hooks", root / "docs" / "hooks")
     shutil.copytree(DOCS / "stylesheets", root / "docs" / "stylesheets")
-    for name in ("README.md", "CHANGELOG.md", "benchmarks", "examples"):
-        (root / name).symlink_to(ROOT / name)
+    (root / "README.md").write_text("# A project\n\n## Install\n", encoding="utf-8")
+    (root / "CHANGELOG.md").write_text("# Changelog\n", encoding="utf-8")
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     config["nav"] = ["index.md", "reference/csm_plugin.md", "changelog.md"]
     (root / "mkdocs.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (root / "csm_plugin").mkdir()
-    (root / "csm_plugin" / "__init__.py").write_text(
+    (root / "csm_plugin" / "__init__.py").write_text(module, encoding="utf-8")
+    (root / "docs" / "index.md").write_text(page, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("has_library", [True, False])
+def test_a_diagram_is_drawn_by_the_sites_own_library_or_shown_as_its_source(tmp_path: Path, has_library: bool) -> None:
+    root = small_project(tmp_path, "# Start\n\n```mermaid\ngraph LR\n  text --> sound\n```\n")
+    if has_library:
+        library = root / "build" / "mermaid" / "package" / "dist" / "mermaid.min.js"
+        library.parent.mkdir(parents=True)
+        library.write_text("")
+    built = build(root, root / "site")
+    assert built.returncode == 0, built.stderr
+    page = (root / "site" / "index.html").read_text(encoding="utf-8")
+    assert ('<pre class="mermaid">' in page) == has_library
+    assert ('<script src="javascripts/mermaid.min.js"></script>' in page) == has_library
+    assert (root / "site" / "javascripts" / "mermaid.min.js").is_file() == has_library
+    assert "sound" in page
+
+
+@pytest.fixture(scope="module")
+def told_of_faults(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a build tells of a fault of every kind."""
+    page = (
+        "# Start\n\n[A page](nowhere.md), [an anchor](#nowhere), [a source](../benchmarks/nowhere.py), "
+        '[a name][csm_plugin.nowhere].\n\n<audio src="samples/nowhere.mp3"></audio>\n\n<!-- README.md: Nowhere -->\n'
+    )
+    module = (
         '"""A package."""\n\n__all__ = ["speak", "Voice"]\n\ndef speak() -> None: ...\n\n'
         'class Voice:\n    """A voice."""\n\n    def play(self) -> None: ...\n\n'
         '    def stop(self) -> None:\n        """Stop.\n\n        Args:\n            now: at once.\n        """\n'
     )
+    root = small_project(tmp_path_factory.mktemp("faults"), page, module)
     (root / "docs" / "lonely.md").write_text("# A page that the navigation leaves out\n")
-    (root / "docs" / "index.md").write_text(
-        "# Start\n\n[A page](nowhere.md), [an anchor](#nowhere), [a source](../benchmarks/nowhere.py), "
-        '[a name][csm_plugin.nowhere].\n\n<audio src="samples/nowhere.mp3"></audio>\n\n<!-- README.md: Nowhere -->\n'
-    )
     built = build(root, root / "site")
     assert built.returncode == 1
     return built.stderr
