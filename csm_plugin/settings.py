@@ -9,8 +9,13 @@ from typing import Literal, get_args
 from csm_plugin.errors import SettingsError
 
 SAMPLE_RATE_HZ = 24_000
+"""Of all sound that the engine makes."""
+
 FRAME_SAMPLES = 1_920
+"""Samples of a frame, the smallest piece in which speech is made."""
+
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
+"""Seconds of a frame: 0.08."""
 
 TEXT = -1
 """Marks the code columns of a text position, and the token column of a frame, in context positions
@@ -20,6 +25,7 @@ VoiceStyle = Literal["context", "continue"]
 """How a voice prompt is used: as a segment before all others, or as the beginning of every utterance."""
 
 VOICE_STYLES: tuple[VoiceStyle, ...] = get_args(VoiceStyle)
+"""Every `VoiceStyle`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class RemoteEngine:
         """Speak a text to its end and return the sound, as `Engine.synthesize` does. Blocks.
 
         Raises:
-            What `RemoteConversation.speak` and reading an utterance raise.
+            CSMError: as `RemoteConversation.speak` and reading an utterance.
         """
         with self.conversation(voice, speaker, sampling) as talk:
             pieces = [chunk.pcm for part in split_utterances(text) for chunk in talk.speak(part)]

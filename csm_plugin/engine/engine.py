@@ -33,7 +33,11 @@ CLOSE_TIMEOUT_S = 30.0
 
 
 class Engine:
-    """Speaks. Make one per process with `Engine.load` and share it; every method is safe from any thread."""
+    """Speaks. Make one per process with `Engine.load` and share it; every method is safe from any thread.
+
+    Attributes:
+        model_name: what the model is called in logs and by the server.
+    """
 
     def __init__(
         self,
@@ -187,7 +191,7 @@ class Engine:
         Long texts are spoken sentence by sentence in one conversation.
 
         Raises:
-            What `Conversation.speak` raises, and GenerationError if the model fails.
+            CSMError: as `Conversation.speak`, and GenerationError if the model fails.
         """
         with self.conversation(voice, speaker, sampling) as talk:
             pieces = [chunk.pcm for part in _parts(text) for chunk in talk.speak(part)]

@@ -47,6 +47,9 @@ class Context:
         listen: whether what the user says becomes context.
         user_speaker: the number under which the user's speech is kept.
 
+    Attributes:
+        closed: whether it follows the session no more.
+
     Raises:
         RuntimeError: this version of livekit-agents does not tell which speech a stream belongs to.
         SettingsError: `user_speaker` is out of range, or the TTS's own.
