@@ -9,7 +9,7 @@ EXTRAS := agents,dev,docs,edge,livekit,server,train
 DEBIAN := chromium flite1-dev libflite1
 PINS := $(shell cat pyproject.toml constraints.txt Makefile | sha256sum | cut -c1-16)
 INSTALLED := $(VENV)/.installed-$(PINS)
-PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 MERMAID := 11.17.2
 DIAGRAMS := build/mermaid/package/dist/mermaid.min.js
@@ -17,7 +17,7 @@ MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 ARGS ?=
 
-.PHONY: help agent livekit-agent telephone test check docs bench gpu reliability tiny debian
+.PHONY: help agent livekit-agent telephone test check docs bench gpu reliability release tiny debian
 
 help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address (ARGS=--help)"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench   run the benchmarks"
 	@echo "make gpu     ask a GPU what must be known of it, 8 minutes (DRY=1 without one, ARGS=--help)"
 	@echo "make reliability  run what it must survive, minutes of it, and write docs/reliability.md"
+	@echo "make release build wheel and sdist, try the wheel in an empty environment, then ask and tag (DRY=1 does not tag)"
 	@echo "make tiny    train csm-tiny from nothing into build/tiny: hours; goes on where it was stopped"
 
 agent: $(INSTALLED)
@@ -61,6 +62,9 @@ gpu: $(INSTALLED)
 
 reliability: $(INSTALLED) debian
 	$(BIN)/python -m tests.reliability
+
+release: $(INSTALLED)
+	$(BIN)/python .ci/release.py $(if $(DRY),--dry) $(ARGS)
 
 tiny: $(INSTALLED) debian
 	for stage in corpus codebooks ear decoder encoder gate lm export listen; do \

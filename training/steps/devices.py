@@ -12,7 +12,7 @@ def choose(name: str = "auto") -> torch.device:
     OMP_NUM_THREADS says otherwise, as usual.
     """
     device = torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name)
-    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     else:
         torch.set_float32_matmul_precision("high")
