@@ -5,17 +5,19 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := agents,dev,edge,livekit,server,train
+EXTRAS := agents,dev,docs,edge,livekit,server,train
 DEBIAN := chromium flite1-dev libflite1
 PINS := $(shell cat pyproject.toml constraints.txt Makefile | sha256sum | cut -c1-16)
 INSTALLED := $(VENV)/.installed-$(PINS)
-PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+MERMAID := 11.17.2
+DIAGRAMS := build/mermaid/package/dist/mermaid.min.js
 MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
 ARGS ?=
 
-.PHONY: help agent livekit-agent telephone test check bench gpu reliability tiny debian
+.PHONY: help agent livekit-agent telephone test check docs bench gpu reliability release tiny debian
 
 help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address (ARGS=--help)"
@@ -23,9 +25,11 @@ help:
 	@echo "make telephone  answer calls by Twilio, Telnyx or Plivo: PUBLIC_URL and the provider's key must be set"
 	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
 	@echo "make check   lint, format, types, layers"
+	@echo "make docs    build the documentation into build/site; a broken link or a missing docstring fails (SERVE=1 shows it)"
 	@echo "make bench   run the benchmarks"
 	@echo "make gpu     ask a GPU what must be known of it, 8 minutes (DRY=1 without one, ARGS=--help)"
 	@echo "make reliability  run what it must survive, minutes of it, and write docs/reliability.md"
+	@echo "make release build wheel and sdist, try the wheel in an empty environment, then ask and tag (DRY=1 does not tag)"
 	@echo "make tiny    train csm-tiny from nothing into build/tiny: hours; goes on where it was stopped"
 
 agent: $(INSTALLED)
@@ -47,6 +51,9 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
+docs: $(INSTALLED) $(DIAGRAMS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(if $(SERVE),serve,build --strict)
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
@@ -56,10 +63,20 @@ gpu: $(INSTALLED)
 reliability: $(INSTALLED) debian
 	$(BIN)/python -m tests.reliability
 
+release: $(INSTALLED)
+	$(BIN)/python .ci/release.py $(if $(DRY),--dry) $(ARGS)
+
 tiny: $(INSTALLED) debian
 	for stage in corpus codebooks ear decoder encoder gate lm export listen; do \
-		$(BIN)/python -m csm_plugin.training $$stage --folder build/tiny --minutes 100000; \
+		$(BIN)/python -m training $$stage --folder build/tiny --minutes 100000; \
 	done
+
+# The library that draws the documentation's diagrams, to be served by the site itself.
+$(DIAGRAMS):
+	@mkdir -p build/mermaid
+	@{ npm pack --silent --pack-destination build/mermaid mermaid@$(MERMAID) >/dev/null && \
+		tar xzmf build/mermaid/mermaid-$(MERMAID).tgz -C build/mermaid package/dist/mermaid.min.js; } || \
+		echo "diagrams are shown as their source: npm is not there, or gave no mermaid@$(MERMAID)" >&2
 
 # torch goes first and by itself, so that it is the build that this machine's pip is set up for.
 $(INSTALLED):

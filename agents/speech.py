@@ -11,8 +11,8 @@ from agents.backends import RATE_HZ, Backend, chosen_backend
 from agents.engine import chosen_model
 from csm_plugin.engine import Engine
 from csm_plugin.errors import SettingsError
+from csm_plugin.interface import SpeechEngine
 from csm_plugin.pipecat import CSMTTSService
-from csm_plugin.pipecat.engines import SpeechEngine
 from csm_plugin.pipecat.settings import check_voice
 
 

@@ -42,7 +42,7 @@ from agents.request_body import read_body
 from agents.session import run_session
 from agents.speech import add_options, describe, load_speech, make_tts, release
 from csm_plugin.errors import CSMError
-from csm_plugin.pipecat.engines import SpeechEngine
+from csm_plugin.interface import SpeechEngine
 
 with contextlib.redirect_stdout(io.StringIO()):
     from pipecat_ai_prebuilt.frontend import PipecatPrebuiltUI  # type: ignore[import-untyped]

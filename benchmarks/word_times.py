@@ -25,15 +25,15 @@ from csm_plugin.conversation.durations import Pace
 from csm_plugin.engine import Engine
 from csm_plugin.engine.delivery import Delivery
 from csm_plugin.engine.encoding import Encoding
-from csm_plugin.engine.script import Script
-from csm_plugin.engine.word_clock import WordClock
+from csm_plugin.engine.word_times.clock import WordClock
+from csm_plugin.engine.word_times.script import Script
 from csm_plugin.evaluation.heldout import HELD_OUT
 from csm_plugin.evaluation.recognition import errors, hear, plain
 from csm_plugin.model.rows import Rows
 from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
-from csm_plugin.training.spectra import mel_filters
-from csm_plugin.training.synthesis import Recording, speak
-from csm_plugin.training.voices import VOICES
+from training.codec.spectra import mel_filters
+from training.corpus.synthesis import Recording, speak
+from training.corpus.voices import VOICES
 
 WINDOW, HOP, BANDS = 600, 240, 40  # samples: 25 ms and 10 ms
 OUT_OF_STEP = 0.4  # what a step costs that only one of two recordings takes, besides what it compares

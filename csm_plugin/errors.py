@@ -1,21 +1,21 @@
 """Every error that csm-plugin raises on purpose.
 
-CSMError
-├── InputError (ValueError)      what was passed cannot be used; nothing was spent
-│   ├── TextError                empty, too long, or nothing speakable in it
-│   ├── AudioError               wrong shape, rate, length, or not finite
-│   ├── VoiceError               no such voice
-│   └── SettingsError            unknown or out-of-range setting
-├── CheckpointError              the model cannot be loaded
-│   ├── CheckpointNotFound       no such name, folder or hub id
-│   ├── CheckpointAccessError    gated, or the hub cannot be reached
-│   └── CheckpointFormatError    corrupt, incomplete, or not safetensors
-├── ContextFullError             the text does not fit into the model's context
-├── EngineBusyError              no free row and the queue is full; `retry_after_s`
-├── EngineClosedError            the engine, or the conversation, was closed
-├── EngineUnreachableError       the server that the engine runs in cannot be reached
-├── ReaderStalledError           nobody took the sound while others waited for the row
-└── GenerationError              the model failed while speaking; `__cause__` tells
+    CSMError
+    ├── InputError (ValueError)      what was passed cannot be used; nothing was spent
+    │   ├── TextError                empty, too long, or nothing speakable in it
+    │   ├── AudioError               wrong shape, rate, length, or not finite
+    │   ├── VoiceError               no such voice
+    │   └── SettingsError            unknown or out-of-range setting
+    ├── CheckpointError              the model cannot be loaded
+    │   ├── CheckpointNotFound       no such name, folder or hub id
+    │   ├── CheckpointAccessError    gated, or the hub cannot be reached
+    │   └── CheckpointFormatError    corrupt, incomplete, or not safetensors
+    ├── ContextFullError             the text does not fit into the model's context
+    ├── EngineBusyError              no free row and the queue is full; `retry_after_s`
+    ├── EngineClosedError            the engine, or the conversation, was closed
+    ├── EngineUnreachableError       the server that the engine runs in cannot be reached
+    ├── ReaderStalledError           nobody took the sound while others waited for the row
+    └── GenerationError              the model failed while speaking; `__cause__` tells
 
 A message says what was wrong, what was given, what is allowed and what to do. It never holds spoken text, audio or
 keys.

@@ -9,8 +9,13 @@ from typing import Literal, get_args
 from csm_plugin.errors import SettingsError
 
 SAMPLE_RATE_HZ = 24_000
+"""Of all sound that the engine makes."""
+
 FRAME_SAMPLES = 1_920
+"""Samples of a frame, the smallest piece in which speech is made."""
+
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
+"""Seconds of a frame: 0.08."""
 
 TEXT = -1
 """Marks the code columns of a text position, and the token column of a frame, in context positions
@@ -20,6 +25,7 @@ VoiceStyle = Literal["context", "continue"]
 """How a voice prompt is used: as a segment before all others, or as the beginning of every utterance."""
 
 VOICE_STYLES: tuple[VoiceStyle, ...] = get_args(VoiceStyle)
+"""Every `VoiceStyle`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,17 @@ class Sampling:
             raise SettingsError(f"trim_silence is {self.trim_silence!r}; it must be True or False")
         if self.max_seconds is not None and (not _is_number(self.max_seconds) or not self.max_seconds > 0):
             raise SettingsError(f"max_seconds is {self.max_seconds!r}; it must be more than 0, or None")
+
+
+def check_sampling(sampling: object) -> Sampling:
+    """Return a `Sampling` as it is.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if not isinstance(sampling, Sampling):
+        raise SettingsError(f"sampling is of type {type(sampling).__name__}; pass a Sampling(temperature=…, seed=…)")
+    return sampling
 
 
 def _is_number(value: object) -> bool:

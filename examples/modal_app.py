@@ -60,7 +60,7 @@ class Service:
     def web(self) -> FastAPI:
         """Return the server's app, on the same engine."""
         from csm_plugin.server.app import create_app
-        from csm_plugin.server.settings import read_settings
+        from csm_plugin.server.shared.settings import read_settings
 
         return create_app(read_settings(), load=lambda: self.tts.engine)
 

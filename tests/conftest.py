@@ -10,6 +10,18 @@ import pytest
 
 from csm_plugin.engine import Engine
 from csm_plugin.model.random_checkpoint import write_random_checkpoint
+from tests import systems
+
+DATA_HOMES = ("XDG_DATA_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA")
+"""What tells platformdirs where a user's data lie: everywhere but on Windows, and there."""
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return systems.unread_file(module_path, parent)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    systems.skip_what_cannot_run(items)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,7 +29,8 @@ def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data directory for all tests, so that none reads or writes the user's own voices."""
     with pytest.MonkeyPatch.context() as patch:
         data = tmp_path_factory.mktemp("data")
-        patch.setenv("XDG_DATA_HOME", str(data))
+        for name in DATA_HOMES:
+            patch.setenv(name, str(data))
         patch.delenv("CSM_VOICES", raising=False)
         yield data
 
@@ -26,7 +39,8 @@ def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def own_voices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The test's own folder of the user's own voices; not there yet."""
     data = tmp_path_factory.mktemp("own-data")
-    monkeypatch.setenv("XDG_DATA_HOME", str(data))
+    for name in DATA_HOMES:
+        monkeypatch.setenv(name, str(data))
     return data / "csm-plugin" / "voices"
 
 

@@ -10,17 +10,18 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
-from csm_plugin.conversation import Entry, Ledger
+from csm_plugin.conversation import Entry, Ledger, VoicePrompt
 from csm_plugin.conversation import Segment as HeldSegment
 from csm_plugin.conversation.words import Word
 from csm_plugin.errors import EngineClosedError, TextError, VoiceError
+from csm_plugin.interface import EngineStats
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
@@ -65,16 +66,6 @@ class ScriptedChunk:
     codes: Codes
     start_s: float
     words: tuple[Word, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """A stand-in for the engine's statistics."""
-
-    live_rows: int
-    free_rows: int
-    queued: int
-    frames_stepped: int
 
 
 @dataclass(slots=True)
@@ -219,8 +210,15 @@ class ScriptedConversation:
             self._last.cancel()
         self.ledger.cut_turn(heard_s)
 
-    def configure(self, voice: str | None = None, speaker: int | None = None, sampling: Sampling | None = None) -> None:
-        self.voice = voice
+    def configure(
+        self,
+        *,
+        voice: str | VoicePrompt | EllipsisType | None = ...,
+        speaker: int | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        if not isinstance(voice, EllipsisType):
+            self.voice = self.engine.check_voice(voice)
         self.speaker = self.speaker if speaker is None else speaker
         self.sampling = sampling or self.sampling
 
@@ -265,15 +263,21 @@ class ScriptedEngine:
         self._rows = rows
 
     def conversation(
-        self, voice: str | None = None, speaker: int = 0, sampling: Sampling | None = None
+        self, voice: str | VoicePrompt | None = None, speaker: int = 0, sampling: Sampling | None = None
     ) -> ScriptedConversation:
-        if voice is not None and voice not in self.voices:
-            raise VoiceError(f"voice is {voice!r}; this engine has: {', '.join(self.voices)}")
-        self.conversations.append(ScriptedConversation(self, voice, speaker, sampling))
+        if self.closed:
+            raise EngineClosedError("closed: load another engine")
+        self.conversations.append(ScriptedConversation(self, self.check_voice(voice), speaker, sampling))
         return self.conversations[-1]
 
-    def stats(self) -> Stats:
-        return Stats(len(self.live), self._rows - len(self.live), 0, self.frames_stepped)
+    def check_voice(self, voice: str | VoicePrompt | None) -> str | None:
+        if isinstance(voice, str) and voice not in self.voices:
+            raise VoiceError(f"voice is {voice!r}; this engine has: {', '.join(self.voices)}")
+        return voice.name if isinstance(voice, VoicePrompt) else voice
+
+    def stats(self) -> EngineStats:
+        open_ones = sum(not talk.closed for talk in self.conversations)
+        return EngineStats(len(self.live), self._rows - len(self.live), 0, self.frames_stepped, open_ones)
 
     def close(self) -> None:
         self.closed = True

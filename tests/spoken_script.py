@@ -6,9 +6,9 @@ import numpy as np
 
 from csm_plugin.conversation.words import Word
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ
-from csm_plugin.training.synthesis import speak
-from csm_plugin.training.voices import VOICES
 from tests.scripted_engine import Script
+from training.corpus.synthesis import speak
+from training.corpus.voices import VOICES
 
 _CLEAREST = next(voice for voice in VOICES if voice.name == "clara")
 

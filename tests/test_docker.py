@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.shared.settings import ServerSettings
 from tests.server.running import running
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ ROOT = Path(csm_plugin.__file__).parent
 AGENTS = ROOT.parent / "agents"
 
 _LEAVES = frozenset({"text", "audio", "errors", "failures", "settings"})
-_CORE = _LEAVES | {"model", "conversation", "engine"}
+_CORE = _LEAVES | {"model", "conversation", "interface", "engine"}
 MAY_IMPORT = {
     "errors": frozenset(),
     "settings": frozenset({"errors"}),
@@ -28,15 +28,16 @@ MAY_IMPORT = {
     "audio": frozenset({"errors", "settings"}),
     "model": _LEAVES,
     "conversation": _LEAVES | {"model"},
-    "engine": _LEAVES | {"model", "conversation"},
-    "client": _CORE,
+    "interface": frozenset({"errors", "settings", "conversation"}),
+    "engine": _LEAVES | {"model", "conversation", "interface"},
+    "protocol": _LEAVES | {"conversation"},
+    "client": _LEAVES | {"conversation", "interface", "protocol"},
     "pipecat": _CORE | {"client"},
     "livekit": _CORE | {"client"},
-    "server": _CORE | {"client"},
+    "server": _CORE | {"protocol"},
     "compat": _CORE,
     "evaluation": _CORE,
     "cli": _CORE | {"client", "server", "evaluation"},
-    "training": _CORE | {"evaluation"},
     "__init__": frozenset({"errors", "settings", "engine"}),
 }
 ARROWS_NOT_COUNTED = {

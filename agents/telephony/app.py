@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
@@ -23,7 +22,7 @@ from agents.telephony.keypad import Keypad
 from agents.telephony.providers import Provider
 from agents.telephony.signatures import SignatureError
 from csm_plugin.errors import CSMError
-from csm_plugin.pipecat.engines import SpeechEngine
+from csm_plugin.interface import SpeechEngine
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 MAX_FORM_BYTES = 65_536
@@ -31,27 +30,8 @@ MAX_FIELDS = 200
 REFUSED = 1008
 
 
-class Occupancy(Protocol):
-    """The part of an engine's statistics that says whether it is full."""
-
-    @property
-    def free_rows(self) -> int:
-        """Rows that could speak."""
-
-    @property
-    def queued(self) -> int:
-        """Conversations that wait for a row."""
-
-
-class CountingEngine(SpeechEngine, Protocol):
-    """An engine that says how busy it is."""
-
-    def stats(self) -> Occupancy:
-        """What the engine is doing."""
-
-
 def create_app(
-    speech: CountingEngine | Backend,
+    speech: SpeechEngine | Backend,
     providers: Mapping[str, Provider],
     *,
     public_url: str,
@@ -163,7 +143,7 @@ def _public(request: Request | WebSocket, base_url: str) -> str:
     return base_url + path.decode("latin-1").partition("?")[0] + (f"?{query.decode('latin-1')}" if query else "")
 
 
-def _is_full(speech: CountingEngine | Backend) -> bool:
+def _is_full(speech: SpeechEngine | Backend) -> bool:
     if isinstance(speech, Backend):
         return False
     try:

@@ -31,7 +31,7 @@ def first_sound(bench: Bench) -> dict[str, Any]:
         began = time.perf_counter()
         pcm = engine.synthesize(TEXT, sampling=_seconds(1 if bench.dry else 8))
         took_s = time.perf_counter() - began
-        graphs = engine._scheduler.speaking.stepper.graphs
+        graphs = engine._scheduler.live_batch.stepper.graphs
     require(graphs > 0 or not bench.on_gpu, "the engine has no graphs: see the warnings")
     return {
         "ready_s": round(ready_s, 2),

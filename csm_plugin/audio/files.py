@@ -67,6 +67,10 @@ class WavWriter:
         path: the file to write; an existing one is replaced at the end.
         sample_rate: in Hz.
 
+    Attributes:
+        path: the file to write.
+        samples: how many were written.
+
     Raises:
         AudioError: the file cannot be written there, or the rate is out of range.
     """

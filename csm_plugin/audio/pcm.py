@@ -11,8 +11,14 @@ import soxr
 from csm_plugin.errors import AudioError
 
 MIN_RATE_HZ = 8_000
+"""The lowest sample rate that is taken."""
+
 MAX_RATE_HZ = 192_000
+"""The highest sample rate that is taken."""
+
 MAX_AUDIO_S = 120.0
+"""Seconds of sound that are taken at once, unless a caller says otherwise."""
+
 MAX_PEAK = 2.0
 """Decoders and resamplers overshoot 1 a little, which is clipped; more is another scale, which is an error."""
 

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """
     try:
         from csm_plugin.server.serving import serve
-        from csm_plugin.server.settings import print_settings, read_settings
+        from csm_plugin.server.shared.settings import print_settings, read_settings
     except ImportError as error:
         raise SettingsError(f'{error.name} is missing; install it with pip install "csm-plugin[server]"') from None
     given = {name: getattr(options, name) for name in OPTIONS} | dict(map(_setting, options.set))

@@ -1,4 +1,4 @@
-"""The server as an engine, and the protocol that both speak."""
+"""The server as an engine."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from csm_plugin.client import messages as m
-from csm_plugin.client.faults import error_of
-from csm_plugin.client.wire import Packet
 from csm_plugin.errors import CSMError, EngineUnreachableError, SettingsError
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.faults import error_of
+from csm_plugin.protocol.wire import Packet
 
 CONNECT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.client.dispatch import Voice
-from csm_plugin.client.jobs import Spoken
 from csm_plugin.client.link import Link
+from csm_plugin.client.orders import SpeakOrder
 from csm_plugin.client.record import Record
 from csm_plugin.conversation import Segment, VoicePrompt
-from csm_plugin.engine.conversation import Turn, check_sampling
-from csm_plugin.engine.utterance import Utterance
+from csm_plugin.conversation.turn import Turn
+from csm_plugin.conversation.utterance import Utterance
 from csm_plugin.errors import InputError, SettingsError, TextError, VoiceError
-from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
 
@@ -72,9 +72,10 @@ class RemoteConversation:
 
         Raises:
             TextError: the text is not a string, empty, too long, or holds nothing that can be spoken.
+            EngineBusyError: 64 utterances and turns of this conversation wait.
             EngineClosedError: the engine or the conversation was closed.
 
-        Reading the utterance raises what the server did not like: EngineBusyError, ContextFullError; and
+        Reading the utterance raises what the server did not like: EngineBusyError too, ContextFullError; and
         EngineUnreachableError if no server could be reached in time.
         """
         spoken = normalize_text(text) if normalize else check_text(text)
@@ -152,7 +153,7 @@ class RemoteConversation:
     ) -> None:
         self.close()
 
-    def _utterance(self, job: Spoken) -> Utterance:
+    def _utterance(self, job: SpeakOrder) -> Utterance:
         return Utterance(
             job.text,
             job.buffer,

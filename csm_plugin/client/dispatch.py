@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from csm_plugin.client import messages as m
-from csm_plugin.client.jobs import Spoken, Turned
 from csm_plugin.client.ledger import Numbered
-from csm_plugin.client.wire import Kind, Packet, pack_codes, split
+from csm_plugin.client.orders import ListenOrder, SpeakOrder
 from csm_plugin.conversation import VoicePrompt
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.wire import Kind, Packet, pack_codes, split
 from csm_plugin.settings import Sampling
 
 WINDOW_FRAMES = 12
@@ -72,12 +72,12 @@ class Dispatch:
             )
         )
 
-    def order(self, job: Spoken | Turned) -> None:
+    def order(self, job: SpeakOrder | ListenOrder) -> None:
         """Order an utterance, or a turn to be taken in."""
         wire, number = self.wire, job.number
         if wire is None:
             return
-        if isinstance(job, Spoken):
+        if isinstance(job, SpeakOrder):
             sampling = m.SamplingFields.of(job.sampling)
             self._post(m.Speak(conversation=wire, number=number, text=job.text, sampling=sampling, normalize=False))
             return
@@ -114,14 +114,14 @@ class Dispatch:
             named = voice
         self._post(m.Configure(conversation=self.wire, voice=named))
 
-    def acknowledge(self, spoken: Spoken) -> None:
+    def acknowledge(self, spoken: SpeakOrder) -> None:
         """Tell how much of what was sent was taken, by the reader now, or before it was sent again."""
         taken = min(spoken.buffer.taken, spoken.arrived)
         if self.wire is not None and taken > spoken.told:
             spoken.told = taken
             self._post(m.Taken(conversation=self.wire, number=spoken.number, frames=taken))
 
-    def cancel(self, spoken: Spoken) -> None:
+    def cancel(self, spoken: SpeakOrder) -> None:
         """Cancel an utterance."""
         if self.wire is not None:
             self._post(m.Cancel(conversation=self.wire, number=spoken.number))

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from csm_plugin.client.conversation import RemoteConversation
 from csm_plugin.client.link import Link
-from csm_plugin.client.messages import Hello
 from csm_plugin.conversation import VoicePrompt
-from csm_plugin.engine.registry import EngineStats
 from csm_plugin.errors import EngineClosedError, EngineUnreachableError, SettingsError
+from csm_plugin.interface import EngineStats
+from csm_plugin.protocol.messages import Hello
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.parts import split_utterances
 
@@ -126,7 +126,7 @@ class RemoteEngine:
         """Speak a text to its end and return the sound, as `Engine.synthesize` does. Blocks.
 
         Raises:
-            What `RemoteConversation.speak` and reading an utterance raise.
+            CSMError: as `RemoteConversation.speak` and reading an utterance.
         """
         with self.conversation(voice, speaker, sampling) as talk:
             pieces = [chunk.pcm for part in split_utterances(text) for chunk in talk.speak(part)]

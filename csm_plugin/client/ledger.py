@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from csm_plugin.client.jobs import NO_TOKENS, Spoken, Turned
-from csm_plugin.client.messages import Held
+from csm_plugin.client.orders import NO_TOKENS, ListenOrder, SpeakOrder
 from csm_plugin.conversation import Entry, Ledger
-from csm_plugin.engine.frame_buffer import FinishReason
+from csm_plugin.conversation.frame_buffer import FinishReason
+from csm_plugin.protocol.messages import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +44,25 @@ class RemoteLedger(Ledger):
         """Heard frames of the current turn that are not held any more."""
         return self._gone_frames + sum(entry.heard_frames for entry in self._entries if entry.withdrawn)
 
-    def begin(self, spoken: Spoken) -> None:
+    def begin(self, spoken: SpeakOrder) -> None:
         """Add an utterance, unless it is there."""
         if not spoken.begun:
             spoken.begun = True
             self._note(spoken.number, spoken.entry)
             self.append(spoken.entry)
 
-    def hold_turn(self, turned: Turned) -> None:
+    def hold_turn(self, turned: ListenOrder) -> None:
         """Keep a place for the other side's turn, which an utterance overtakes."""
         self._note(turned.number, turned.entry)
         self.hold(turned.entry)
 
-    def take_turn(self, turned: Turned, text: str) -> None:
+    def take_turn(self, turned: ListenOrder, text: str) -> None:
         """Add the other side's turn; what was said before it is settled."""
         self._note(turned.number, turned.entry)
         turned.entry.text = text
         self.add_turn(turned.entry, list(turned.codes))
 
-    def drop_unheard(self, spoken: Spoken) -> None:
+    def drop_unheard(self, spoken: SpeakOrder) -> None:
         """End an utterance as cancelled, and keep only what was taken of it."""
         ended = spoken.buffer.finish_reason == "end"
         if spoken.buffer.discard() and spoken.begun:
@@ -70,7 +70,7 @@ class RemoteLedger(Ledger):
             if not self.cut(spoken.entry, taken, ended=ended):
                 self.remove(spoken.entry)
 
-    def settle(self, spoken: Spoken, reason: FinishReason) -> None:
+    def settle(self, spoken: SpeakOrder, reason: FinishReason) -> None:
         """Note the end of an utterance: one that did not reach its text's end is cut to what was said."""
         entry = spoken.entry
         kept = bool(entry.heard_frames) and (reason == "end" or self.cut(entry, entry.heard_frames, ended=False))

@@ -11,13 +11,13 @@ from functools import partial
 
 from loguru import logger
 
-from csm_plugin.client import messages as m
 from csm_plugin.client.connection import Connection
-from csm_plugin.client.faults import error_of, is_busy, passes
-from csm_plugin.client.jobs import Spoken
+from csm_plugin.client.orders import SpeakOrder
 from csm_plugin.client.record import Record
-from csm_plugin.client.wire import Packet
 from csm_plugin.errors import CSMError, EngineClosedError, EngineUnreachableError
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.faults import error_of, is_busy, passes
+from csm_plugin.protocol.wire import Packet
 
 RETRY_S = 0.2
 """After so long a conversation is opened again where its server could not go on with it."""
@@ -37,7 +37,7 @@ class Link:
         self._housed: dict[int, Record] = {}  # by their numbers on the socket
         self._homeless: set[Record] = set()  # those that no server has
         self._wires = itertools.count(1)
-        self._departed: queue.SimpleQueue[tuple[Record, Spoken | None]] = queue.SimpleQueue()
+        self._departed: queue.SimpleQueue[tuple[Record, SpeakOrder | None]] = queue.SimpleQueue()
         self._draining = False
         self.hello: Future[m.Hello] = Future()
         """What the first server said of itself."""
@@ -64,7 +64,7 @@ class Link:
         """Send something to the server; nothing if there is none: what matters is in the records."""
         self.connection.post(message)
 
-    def depart(self, record: Record, spoken: Spoken | None) -> None:
+    def depart(self, record: Record, spoken: SpeakOrder | None) -> None:
         """Note that nobody reads an utterance any more, or holds a conversation. Takes no lock."""
         self._departed.put((record, spoken))
         self.connection.ring()
@@ -189,7 +189,7 @@ class Link:
             record.fail(error_of(closed.error))
             record.close()
 
-    def _see_off(self, record: Record, spoken: Spoken | None) -> None:
+    def _see_off(self, record: Record, spoken: SpeakOrder | None) -> None:
         """Cancel an utterance that nobody reads, or close a conversation that nobody holds."""
         if spoken is not None:
             record.cancel(spoken)

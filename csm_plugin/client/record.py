@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from loguru import logger
 
-from csm_plugin.client import messages as m
 from csm_plugin.client.dispatch import Dispatch, Post, Voice
-from csm_plugin.client.faults import error_of, is_busy, passes
-from csm_plugin.client.jobs import NO_TOKENS, Spoken, Turned
 from csm_plugin.client.ledger import RemoteLedger
-from csm_plugin.client.wire import Kind, Packet, unpack_codes, unpack_samples
+from csm_plugin.client.orders import NO_TOKENS, ListenOrder, SpeakOrder
 from csm_plugin.conversation import Entry, Segment, VoicePrompt
 from csm_plugin.errors import CSMError, EngineClosedError
+from csm_plugin.interface import check_waiting
+from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.faults import error_of, is_busy, passes
+from csm_plugin.protocol.wire import Kind, Packet, unpack_codes, unpack_samples
 from csm_plugin.settings import Sampling
 
 ACK_FRAMES = 4
@@ -49,8 +50,8 @@ class Record:
         self._dispatch = Dispatch(post)
         self._ledger = RemoteLedger(codebooks)
         self._numbers = itertools.count(1)
-        self._queue: dict[int, Spoken | Turned] = {}  # what the server has not finished, in order
-        self._unread: dict[int, Spoken] = {}  # what was ordered and not all taken
+        self._queue: dict[int, SpeakOrder | ListenOrder] = {}  # what the server has not finished, in order
+        self._unread: dict[int, SpeakOrder] = {}  # what was ordered and not all taken
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -63,22 +64,24 @@ class Record:
         """Whether anything is under way."""
         return bool(self._queue)
 
-    def speak(self, text: str, sampling: Sampling) -> Spoken:
+    def speak(self, text: str, sampling: Sampling) -> SpeakOrder:
         """Order an utterance.
 
         Raises:
             EngineClosedError: the conversation is closed.
+            EngineBusyError: 64 orders of this conversation wait.
             CSMError: what the server did not like before.
         """
         with self.lock:
             self._check()
+            self._check_room()
             entry = Entry(self.speaker, text, NO_TOKENS)
-            spoken = Spoken(next(self._numbers), text, sampling, entry, time.monotonic())
+            spoken = SpeakOrder(next(self._numbers), text, sampling, entry, time.monotonic())
             self._queue[spoken.number] = self._unread[spoken.number] = spoken
             self._dispatch.order(spoken)
             return spoken
 
-    def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int, speaker: int) -> Turned:
+    def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int, speaker: int) -> ListenOrder:
         """Order the other side's turn to be taken in.
 
         Raises:
@@ -86,8 +89,9 @@ class Record:
         """
         with self.lock:
             self._check()
+            self._check_room()
             entry = Entry(speaker, text, NO_TOKENS)
-            turned = Turned(next(self._numbers), entry, pcm, sample_rate, time.monotonic())
+            turned = ListenOrder(next(self._numbers), entry, pcm, sample_rate, time.monotonic())
             self._queue[turned.number] = turned
             self._dispatch.order(turned)
             return turned
@@ -117,7 +121,7 @@ class Record:
             self._ledger.cut_turn(heard_s)
             self._dispatch.interrupt(heard_s)
 
-    def cancel(self, spoken: Spoken) -> None:
+    def cancel(self, spoken: SpeakOrder) -> None:
         """Cancel an utterance, and keep what was taken of it."""
         with self.lock:
             if self._unread.pop(spoken.number, None) is None:
@@ -128,7 +132,7 @@ class Record:
                 self._ledger.drop_unheard(spoken)
                 self._dispatch.cancel(spoken)
 
-    def note_taken(self, spoken: Spoken) -> None:
+    def note_taken(self, spoken: SpeakOrder) -> None:
         """Tell the server how much of an utterance was taken, now and then."""
         with self.lock:
             self._note(spoken)
@@ -148,7 +152,7 @@ class Record:
         with self.lock:
             for job in [job for job in self._queue.values() if job.ordered_s <= ordered_before_s]:
                 del self._queue[job.number]
-                if isinstance(job, Turned):
+                if isinstance(job, ListenOrder):
                     self._ledger.remove(job.entry)
                     job.done.set_exception(error)
                 elif not job.buffer.done:
@@ -178,10 +182,10 @@ class Record:
                 if waits is None:
                     unread = self._unread.get(segment.number)
                     self._dispatch.recall(segment, None if unread is None else unread.buffer.taken)
-                elif isinstance(waits, Turned):  # overtaken by what comes next
+                elif isinstance(waits, ListenOrder):  # overtaken by what comes next
                     self._order_again(waits)
             for job in self._queue.values():
-                if not (isinstance(job, Turned) and job.entry.pending):
+                if not (isinstance(job, ListenOrder) and job.entry.pending):
                     self._order_again(job)
 
     def take_packet(self, packet: Packet) -> None:
@@ -192,11 +196,11 @@ class Record:
                 return
             if packet.kind is not Kind.SOUND:
                 codes = unpack_codes(packet.payload, self._codebooks)
-                if packet.kind is Kind.LEAD and isinstance(job, Spoken):
+                if packet.kind is Kind.LEAD and isinstance(job, SpeakOrder):
                     job.take_lead(codes)
                 else:
                     job.take_codes(codes)
-            elif isinstance(job, Spoken):
+            elif isinstance(job, SpeakOrder):
                 self._begin(job)
                 if not job.take_sound(unpack_samples(packet.payload).astype(np.float32) / FULL_SCALE):
                     logger.warning("a server goes on with another rendition of an utterance", number=job.number)
@@ -214,13 +218,14 @@ class Record:
                     self._fault = error_of(message.error)
                 case m.Context():
                     self._ledger.follow(message.segments, self._queue)
-                case m.Heard() if isinstance(turned := self._queue.get(message.number), Turned):
+                case m.Heard() if isinstance(turned := self._queue.get(message.number), ListenOrder):
                     return self._end_turn(turned, message)
-                case m.Began() | m.Words() | m.Ended() if isinstance(job := self._queue.get(message.number), Spoken):
-                    return self._hear_of(job, message)
+                case m.Began() | m.Words() | m.Ended():
+                    job = self._queue.get(message.number)
+                    return isinstance(job, SpeakOrder) and self._hear_of(job, message)
         return False
 
-    def _hear_of(self, spoken: Spoken, message: m.Began | m.Words | m.Ended) -> bool:
+    def _hear_of(self, spoken: SpeakOrder, message: m.Began | m.Words | m.Ended) -> bool:
         if isinstance(message, m.Began):
             self._begin(spoken)
         elif isinstance(message, m.Words):
@@ -236,7 +241,7 @@ class Record:
             self._note(spoken)
         return False
 
-    def _end_turn(self, turned: Turned, message: m.Heard) -> bool:
+    def _end_turn(self, turned: ListenOrder, message: m.Heard) -> bool:
         if passes(message.error):
             return True
         del self._queue[turned.number]
@@ -248,14 +253,14 @@ class Record:
             turned.done.set_result(turned.entry)
         return False
 
-    def _begin(self, spoken: Spoken) -> None:
+    def _begin(self, spoken: SpeakOrder) -> None:
         if not spoken.begun:
             for job in self._queue.values():
-                if isinstance(job, Turned) and job.number < spoken.number:
+                if isinstance(job, ListenOrder) and job.number < spoken.number:
                     self._ledger.hold_turn(job)
         self._ledger.begin(spoken)
 
-    def _order_again(self, job: Spoken | Turned) -> None:
+    def _order_again(self, job: SpeakOrder | ListenOrder) -> None:
         job.order_again()
         self._dispatch.order(job)
 
@@ -266,7 +271,11 @@ class Record:
             fault, self._fault = self._fault, None
             raise fault
 
-    def _note(self, spoken: Spoken) -> None:
+    def _check_room(self) -> None:
+        """Refuse what would wait behind too much; what is being said does not wait."""
+        check_waiting(len(self._queue) - any(isinstance(job, SpeakOrder) and job.begun for job in self._queue.values()))
+
+    def _note(self, spoken: SpeakOrder) -> None:
         if spoken.buffer.exhausted:
             self._unread.pop(spoken.number, None)
             self._dispatch.acknowledge(spoken)

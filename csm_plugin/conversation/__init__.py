@@ -4,6 +4,8 @@ from csm_plugin.conversation.budget import Budget, longest_utterance
 from csm_plugin.conversation.ledger import Ledger
 from csm_plugin.conversation.prepared_voice import PreparedVoice, prepare_file, prepare_voice
 from csm_plugin.conversation.segment import Entry, Positions, Segment, frame_positions, text_positions
+from csm_plugin.conversation.turn import Turn
+from csm_plugin.conversation.utterance import SpeechChunk, Utterance
 from csm_plugin.conversation.voices import VoiceLibrary, VoicePrompt
 from csm_plugin.conversation.words import Word, split_words
 
@@ -14,6 +16,9 @@ __all__ = [
     "Positions",
     "PreparedVoice",
     "Segment",
+    "SpeechChunk",
+    "Turn",
+    "Utterance",
     "VoiceLibrary",
     "VoicePrompt",
     "Word",

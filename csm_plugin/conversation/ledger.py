@@ -38,6 +38,11 @@ class Ledger:
         return tuple(entry.segment(self._codebooks) for entry in self._entries if entry.is_held)
 
     @property
+    def held(self) -> tuple[Entry, ...]:
+        """The entries of these segments. For whoever holds the owner's lock."""
+        return tuple(entry for entry in self._entries if entry.is_held)
+
+    @property
     def length(self) -> int:
         """Context positions of all of it, closed."""
         return self.prompt_length + sum(entry.length for entry in self._entries)
@@ -59,6 +64,26 @@ class Ledger:
     def append(self, entry: Entry) -> None:
         """Add a segment to the current turn."""
         self._entries.append(entry)
+
+    def recall(self, entry: Entry, *, current: bool, gone_frames: int) -> None:
+        """Add a segment that was said elsewhere.
+
+        Args:
+            current: whether it belongs to the current turn.
+            gone_frames: heard frames of the current turn that stood before all that is recalled.
+        """
+        self._entries.append(entry)
+        if not current:
+            self.begin_turn()
+        self._gone_frames = gone_frames
+
+    def shorten(self, entry: Entry, frames: int) -> bool:
+        """Keep the first delivered frames of a segment that is over, and the words in them; tell whether any went."""
+        if entry.heard_frames <= frames or not any(one is entry for one in self.held):
+            return False
+        if not self.cut(entry, frames, ended=True):
+            self.remove(entry)
+        return True
 
     def hold(self, entry: Entry) -> None:
         """Keep a place for the other side's turn, whose sound is still being encoded; a new turn begins behind it."""

@@ -41,7 +41,10 @@ class Entry:
     """A segment in a ledger, open while it is spoken.
 
     Args:
+        speaker: the speaker's number in this conversation.
+        text: the words, as the model read them.
         tokens: the text's tokens with begin and end, int32 [n].
+        frames: the codes of each frame, int32 [codebooks].
         lead: frames at the start that were generated but not delivered, because they were silent.
         words: the words that were delivered so far, counted from the first delivered frame.
         pending: it has its place, but its sound is still being encoded.
@@ -51,7 +54,7 @@ class Entry:
     speaker: int
     text: str
     tokens: npt.NDArray[np.int32]
-    frames: list[Codes] = field(default_factory=list)  # each int32 [codebooks]
+    frames: list[Codes] = field(default_factory=list)
     lead: int = 0
     words: list[Word] = field(default_factory=list)
     pending: bool = False

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 class Word:
     """A word and when it is spoken, in seconds since its utterance began.
 
-    `text` has its punctuation with it; the words of an utterance, joined with single spaces, are its text.
+    Args:
+        text: with its punctuation; the words of an utterance, joined with single spaces, are its text.
+        start_s: when it begins.
+        end_s: when it ends.
     """
 
     text: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from csm_plugin.conversation import Segment, VoicePrompt, Word
-from csm_plugin.engine.conversation import Conversation, Turn
-from csm_plugin.engine.registry import EngineStats
-from csm_plugin.engine.utterance import SpeechChunk, Utterance
+from csm_plugin.conversation.turn import Turn
+from csm_plugin.conversation.utterance import SpeechChunk, Utterance
+from csm_plugin.engine.conversation import Conversation
+from csm_plugin.interface import EngineStats
 
 if TYPE_CHECKING:
     from csm_plugin.engine.engine import Engine

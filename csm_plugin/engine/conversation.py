@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import math
 import secrets
 import weakref
-from collections.abc import Generator
-from concurrent.futures import Future
 from dataclasses import replace
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,37 +15,22 @@ import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoicePrompt, longest_utterance
-from csm_plugin.engine.frame_buffer import FrameBuffer
-from csm_plugin.engine.script import Script
-from csm_plugin.engine.session import ListenJob, Session, SpeakJob, VoiceJob
-from csm_plugin.engine.utterance import Utterance
-from csm_plugin.engine.word_clock import WordClock
+from csm_plugin.conversation.frame_buffer import FrameBuffer
+from csm_plugin.conversation.turn import Turn
+from csm_plugin.conversation.utterance import Utterance
+from csm_plugin.engine.jobs import ListenJob, SpeakJob, VoiceJob
+from csm_plugin.engine.session import Session
+from csm_plugin.engine.transfer import Transfer
+from csm_plugin.engine.word_times.clock import WordClock
+from csm_plugin.engine.word_times.script import Script
 from csm_plugin.errors import SettingsError, TextError
-from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
+from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling, check_sampling
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
 
 if TYPE_CHECKING:
     from csm_plugin.engine.scheduler import Scheduler
     from csm_plugin.model.tokenizer import SegmentTokenizer
-
-
-class Turn:
-    """The other side's turn on its way into the context: `await` it, or `wait()` in a thread."""
-
-    def __init__(self, done: Future[Any]) -> None:
-        self._done = done
-
-    def __await__(self) -> Generator[Any, None, None]:
-        yield from asyncio.shield(asyncio.wrap_future(self._done)).__await__()
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Block until the context has it.
-
-        Raises:
-            TimeoutError: it took longer than `timeout_s`.
-        """
-        self._done.result(timeout_s)
 
 
 class Conversation:
@@ -214,6 +196,15 @@ class Conversation:
         self._speaker = number
         self._sampling = self._sampling if sampling is None else check_sampling(sampling)
 
+    def transfer(self, gone_frames: int = 0) -> Transfer:
+        """Return the context by numbers that a far side gives, to tell it to another machine or take it over from one.
+
+        Args:
+            gone_frames: heard frames of the current turn that will not be recalled.
+        """
+        scheduler = self._scheduler
+        return Transfer(self._session, scheduler.registry, self._tokenizer, scheduler.model.config, gone_frames)
+
     def close(self) -> None:
         """Stop speaking and free the row. Never blocks."""
         self._scheduler.close_session(self._session)
@@ -255,14 +246,3 @@ class Conversation:
 def frames_of(pcm: npt.NDArray[np.float32]) -> int:
     """Return how many frames a sound at 24 kHz takes."""
     return -(-len(pcm) // FRAME_SAMPLES)
-
-
-def check_sampling(sampling: object) -> Sampling:
-    """Return a `Sampling` as it is.
-
-    Raises:
-        SettingsError: it is something else.
-    """
-    if not isinstance(sampling, Sampling):
-        raise SettingsError(f"sampling is of type {type(sampling).__name__}; pass a Sampling(temperature=…, seed=…)")
-    return sampling

@@ -15,9 +15,9 @@ from loguru import logger
 
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.engine.conversation import Conversation
-from csm_plugin.engine.registry import EngineStats
 from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.errors import SettingsError
+from csm_plugin.interface import EngineStats
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.devices import auto_dtype, resolve_device
@@ -33,7 +33,11 @@ CLOSE_TIMEOUT_S = 30.0
 
 
 class Engine:
-    """Speaks. Make one per process with `Engine.load` and share it; every method is safe from any thread."""
+    """Speaks. Make one per process with `Engine.load` and share it; every method is safe from any thread.
+
+    Attributes:
+        model_name: what the model is called in logs and by the server.
+    """
 
     def __init__(
         self,
@@ -143,6 +147,16 @@ class Engine:
         return self._model.bytes_per_row
 
     @property
+    def codebooks(self) -> int:
+        """How many codes a frame has."""
+        return self._model.config.codebooks
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds the device thread has gone while conversations were open; one that stands still is seen."""
+        return self._scheduler.rounds
+
+    @property
     def voices(self) -> list[str]:
         """The names that `voice` may be."""
         return self._voices.names
@@ -177,7 +191,7 @@ class Engine:
         Long texts are spoken sentence by sentence in one conversation.
 
         Raises:
-            What `Conversation.speak` raises, and GenerationError if the model fails.
+            CSMError: as `Conversation.speak`, and GenerationError if the model fails.
         """
         with self.conversation(voice, speaker, sampling) as talk:
             pieces = [chunk.pcm for part in _parts(text) for chunk in talk.speak(part)]

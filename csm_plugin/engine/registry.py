@@ -7,32 +7,11 @@ import itertools
 import queue
 import threading
 from collections import deque
-from dataclasses import dataclass
 
-from csm_plugin.engine.session import Job, ListenJob, Session, SpeakJob
+from csm_plugin.engine.jobs import Job, ListenJob, SpeakJob
+from csm_plugin.engine.session import Session
 from csm_plugin.errors import EngineBusyError, EngineClosedError
-
-MAX_JOBS = 64
-"""Utterances and turns that one conversation may have waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    """What the engine is doing.
-
-    Args:
-        live_rows: rows that speak.
-        free_rows: rows that could speak.
-        queued: conversations that wait for a row.
-        frames_stepped: frames made since the start, over all rows.
-        conversations: open conversations.
-    """
-
-    live_rows: int
-    free_rows: int
-    queued: int
-    frames_stepped: int
-    conversations: int
+from csm_plugin.interface import EngineStats, check_waiting
 
 
 class Registry:
@@ -76,10 +55,7 @@ class Registry:
             self._check_open()
             if session.closed:
                 raise EngineClosedError("the conversation is closed; open a new one with engine.conversation()")
-            if len(session.jobs) >= MAX_JOBS:
-                raise EngineBusyError(
-                    f"{MAX_JOBS} utterances of this conversation are waiting; take their sound or interrupt() it", 1.0
-                )
+            check_waiting(len(session.jobs))
             if isinstance(job, SpeakJob) and not session.wants_row:
                 self._admit()
             job.number = next(self._numbers)
@@ -92,6 +68,12 @@ class Registry:
             waiting = [job for job in session.jobs if isinstance(job, SpeakJob)]
             session.jobs = deque(job for job in session.jobs if not isinstance(job, SpeakJob))
             return waiting + ([session.live] if session.live is not None else [])
+
+    def speaking(self, session: Session) -> list[SpeakJob]:
+        """Return a conversation's utterances, wherever they are on their way: waiting, live, or not all taken."""
+        with self._lock:  # else one could be between waiting and live
+            jobs = [*session.jobs, *([session.live] if session.live is not None else []), *session.unread]
+        return [job for job in jobs if isinstance(job, SpeakJob)]
 
     def leave(self, session: Session, job: SpeakJob | None) -> None:
         """Note that the reader of an utterance, or the holder of a conversation, is gone. Takes no lock."""

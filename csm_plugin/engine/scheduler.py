@@ -15,11 +15,12 @@ from operator import itemgetter
 import torch
 
 from csm_plugin.conversation import Budget
-from csm_plugin.engine.catching_up import CatchingUp
+from csm_plugin.engine.background import Background
+from csm_plugin.engine.jobs import MAX_BUFFERED_FRAMES, Job, ListenJob, SpeakJob, VoiceJob
+from csm_plugin.engine.live_batch import LiveBatch, as_csm_error
 from csm_plugin.engine.registry import Registry
-from csm_plugin.engine.session import MAX_BUFFERED_FRAMES, Job, ListenJob, Session, SpeakJob, VoiceJob
+from csm_plugin.engine.session import Session
 from csm_plugin.engine.slots import Slots
-from csm_plugin.engine.speaking import Speaking, typed
 from csm_plugin.engine.stepper import Stepper
 from csm_plugin.engine.warm_up import as_warm_up_error, warm_up
 from csm_plugin.errors import CSMError, EngineClosedError
@@ -45,11 +46,11 @@ class Scheduler:
         self.budget = Budget(model.positions)
         self.registry = Registry(model.rows, max_queue)
         slots = Slots(model)
-        self.speaking = Speaking(
+        self.live_batch = LiveBatch(
             model, self.registry, slots, self.budget, Stepper(model, fixed_shapes=on_gpu(model), graphs=graphs)
         )
         self._slots = slots
-        self._catching_up = CatchingUp(model, self.registry, slots, self.budget)
+        self.background = Background(model, self.registry, slots, self.budget)
         self.rounds = 0
         """How many it has gone while conversations were open; a thread that stands still is seen by it."""
         self.ready: Future[None] = Future()
@@ -75,7 +76,7 @@ class Scheduler:
         """Work until the engine closes: the device thread."""
         try:
             self._settle_on_device()
-            warm_up(self.model, self.speaking.stepper)
+            warm_up(self.model, self.live_batch.stepper)
             self.ready.set_result(None)
             timeout_s: float | None = None
             while (sessions := self.registry.wait(timeout_s)) is not None:
@@ -118,16 +119,16 @@ class Scheduler:
         worked = False
         waiting = [(job.number, session, job) for session in sessions if (job := self._next_to_speak(session))]
         for _, session, job in sorted(waiting, key=itemgetter(0)):
-            self._catching_up.take_ready(session)
-            worked |= self._guarded(session, job, partial(self.speaking.begin, session, job))
+            self.background.take_ready(session)
+            worked |= self._guarded(session, job, partial(self.live_batch.begin, session, job))
         if any(self._next_to_speak(session) for session in sessions):
-            self.speaking.end_stalled(sessions)
-        worked |= self.speaking.step(sessions)
+            self.live_batch.end_stalled(sessions)
+        worked |= self.live_batch.step(sessions)
         return self._catch_up(sessions) or worked
 
     def _drop(self, session: Session) -> None:
         """Forget a closed conversation."""
-        self.speaking.drop(session)
+        self.live_batch.drop(session)
         for job in self.registry.remove(session):
             self._fail(job, EngineClosedError("the conversation was closed"))
 
@@ -148,7 +149,7 @@ class Scheduler:
         for session in sessions[first:] + sessions[:first]:
             job = self.registry.head(session)
             if not isinstance(job, SpeakJob):
-                work = partial(self._catching_up.advance, session, job, quiet=quiet)
+                work = partial(self.background.advance, session, job, quiet=quiet)
                 if self._guarded(session, job, work):
                     return True
         return False
@@ -164,16 +165,16 @@ class Scheduler:
             session.stale = False
             if job is not None:
                 self.registry.settle(session, job)
-                self._fail(job, typed(error))
+                self._fail(job, as_csm_error(error))
             if isinstance(job, ListenJob):
                 session.give_up(job)
             if isinstance(job, VoiceJob):
-                session.voice_failure = typed(error)
+                session.voice_failure = as_csm_error(error)
             return True
 
     def _fail(self, job: Job, error: CSMError) -> None:
         """Tell whoever waits for a job that it failed."""
-        self._catching_up.forget(job)
+        self.background.forget(job)
         if isinstance(job, SpeakJob):
             job.buffer.finish("error", error)
         elif isinstance(job, ListenJob):

@@ -18,7 +18,7 @@ from csm_plugin.errors import CSMError
 from csm_plugin.livekit.log import logger
 
 if TYPE_CHECKING:
-    from csm_plugin.livekit.interface import SpeechEngine
+    from csm_plugin.interface import SpeechEngine
 
 DEFAULT_MODEL = "csm-tiny"
 

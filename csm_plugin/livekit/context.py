@@ -18,9 +18,9 @@ from csm_plugin.settings import FRAME_S
 
 if TYPE_CHECKING:
     from csm_plugin.conversation import Segment
-    from csm_plugin.livekit.interface import Talk
+    from csm_plugin.interface import SpeechConversation
 
-OpenTalk = Callable[[TTSOptions], Awaitable["Talk"]]
+OpenTalk = Callable[[TTSOptions], Awaitable["SpeechConversation"]]
 _current_speech: Any = getattr(agent_activity, "_SpeechHandleContextVar", None)
 
 
@@ -47,6 +47,9 @@ class Context:
         listen: whether what the user says becomes context.
         user_speaker: the number under which the user's speech is kept.
 
+    Attributes:
+        closed: whether it follows the session no more.
+
     Raises:
         RuntimeError: this version of livekit-agents does not tell which speech a stream belongs to.
         SettingsError: `user_speaker` is out of range, or the TTS's own.
@@ -71,7 +74,7 @@ class Context:
         self._open_talk = open_talk
         self._is_speaking = is_speaking
         self._options = options
-        self._talk: asyncio.Task[Talk] | None = None
+        self._talk: asyncio.Task[SpeechConversation] | None = None
         self._takes: list[Take] = []  # of one speech, in the order in which they were spoken; their fate is not known
         self._played_s: list[float] = []  # where playing stopped, by take
         self._changed = asyncio.Event()
@@ -142,7 +145,7 @@ class Context:
         return set() if self._listening is None else self._listening.under_way
 
     @property
-    def _opened(self) -> Talk | None:
+    def _opened(self) -> SpeechConversation | None:
         if self._talk is None or not self._talk.done() or _failed(self._talk):
             return None
         return self._talk.result()
@@ -159,7 +162,7 @@ class Context:
             changed=self._notify,
         )
 
-    async def _conversation(self, options: TTSOptions) -> Talk:
+    async def _conversation(self, options: TTSOptions) -> SpeechConversation:
         if not self.closed and (self._talk is None or _failed(self._talk)):
             self._options = options
             self._talk = asyncio.create_task(_await(self._open_talk(options)), name="csm-open-conversation")
@@ -229,14 +232,14 @@ class Context:
         self._changed = asyncio.Event()
 
 
-async def _await(talk: Awaitable[Talk]) -> Talk:
+async def _await(talk: Awaitable[SpeechConversation]) -> SpeechConversation:
     return await talk
 
 
-def _failed(opening: asyncio.Task[Talk]) -> bool:
+def _failed(opening: asyncio.Task[SpeechConversation]) -> bool:
     return opening.done() and (opening.cancelled() or opening.exception() is not None)
 
 
-def _close_talk(opening: asyncio.Task[Talk]) -> None:
+def _close_talk(opening: asyncio.Task[SpeechConversation]) -> None:
     if not _failed(opening):
         opening.result().close()

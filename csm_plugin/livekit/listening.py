@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from livekit import rtc
 from livekit.agents import AgentSession, UserStateChangedEvent
 
+from csm_plugin.audio.user_speech import MARGIN_S, MAX_TURN_S, CutSpeech, UserSpeech
 from csm_plugin.errors import CSMError
-from csm_plugin.livekit.hearing import HeardTurn, Hearing, Tap, last_words
+from csm_plugin.livekit.audio_tap import Tap
 from csm_plugin.livekit.log import logger
 
 if TYPE_CHECKING:
-    from csm_plugin.livekit.interface import Talk
+    from csm_plugin.interface import SpeechConversation
+
+
+KEPT_S = MAX_TURN_S + 10.0
+"""How much of the input is remembered: a turn, and the time until it is known to be over."""
 
 
 class Listening:
@@ -31,7 +38,7 @@ class Listening:
     def __init__(
         self,
         session: AgentSession[Any],
-        conversation: Callable[[], Awaitable[Talk]],
+        conversation: Callable[[], Awaitable[SpeechConversation]],
         *,
         speaker: int,
         changed: Callable[[], None],
@@ -40,7 +47,7 @@ class Listening:
         self._conversation = conversation
         self._speaker = speaker
         self._changed = changed
-        self._hearing = Hearing()
+        self._speech = UserSpeech(KEPT_S)
         self._taps: list[Tap] = []
         self.under_way: set[asyncio.Task[None]] = set()
         """Turns that are not part of the conversation yet."""
@@ -53,7 +60,7 @@ class Listening:
         while at is not None and at not in self._taps:
             at = at.source
         if source is not None and at is None:
-            self._taps.append(Tap(source, self._hearing.push))
+            self._taps.append(Tap(source, self._hear))
             self._session.input.audio = self._taps[-1]
 
     def take(self, text: str) -> None:
@@ -62,9 +69,9 @@ class Listening:
         Args:
             text: what the user said.
         """
-        turn = self._hearing.take()
-        if turn is not None:
-            task = asyncio.create_task(self._hand_over(text, turn), name="csm-listen")
+        speech = self._speech.take()
+        if speech is not None:
+            task = asyncio.create_task(self._hand_over(text, speech), name="csm-listen")
             self.under_way.add(task)
             task.add_done_callback(self._on_handed_over)
 
@@ -76,12 +83,11 @@ class Listening:
         for task in self.under_way:
             task.cancel()
 
-    async def _hand_over(self, text: str, turn: HeardTurn) -> None:
+    async def _hand_over(self, text: str, speech: CutSpeech) -> None:
         try:
             talk = await self._conversation()
-            words = last_words(text, turn.share)
             # Resampling leaves the loop alone.
-            await asyncio.to_thread(talk.listen, words, turn.pcm, turn.sample_rate, self._speaker)
+            await asyncio.to_thread(talk.listen, speech.words(text), speech.pcm, speech.sample_rate, self._speaker)
         except (CSMError, OSError) as error:
             logger.warning("the user's turn is left out of the context: %s", type(error).__name__)
 
@@ -91,6 +97,9 @@ class Listening:
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
-            self._hearing.begin(event.created_at)
+            self._speech.begin(time.time() - event.created_at + MARGIN_S)
         elif event.old_state == "speaking":
-            self._hearing.end(event.created_at)
+            self._speech.end(time.time() - event.created_at - MARGIN_S)
+
+    def _hear(self, frame: rtc.AudioFrame) -> None:
+        self._speech.push(frame.data, frame.num_channels, frame.sample_rate)

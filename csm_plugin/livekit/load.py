@@ -10,7 +10,7 @@ from csm_plugin.livekit.backends import Backend, SharedEngine, SidecarBackend, c
 from csm_plugin.livekit.log import logger
 
 if TYPE_CHECKING:
-    from csm_plugin.livekit.interface import SpeechEngine
+    from csm_plugin.interface import SpeechEngine
 
 FULL = 1.0
 PATIENCE_S = 2.0

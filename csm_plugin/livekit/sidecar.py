@@ -190,6 +190,13 @@ class Sidecar:
 
     def _begin(self, folder: Folder) -> subprocess.Popen[Any]:
         """Start the process that keeps the server; if another one is quicker, it ends by itself."""
-        given = [sys.executable, "-m", "csm_plugin.livekit.keeper", str(folder.path), self._model, *self._command]
+        given = [
+            sys.executable,
+            "-m",
+            "csm_plugin.livekit.sidecar_process",
+            str(folder.path),
+            self._model,
+            *self._command,
+        ]
         with folder.log.open("ab") as log:
             return subprocess.Popen(given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

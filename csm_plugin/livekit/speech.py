@@ -21,7 +21,7 @@ from csm_plugin.livekit.transcript import TimedToken
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import SpeechChunk
+    from csm_plugin.conversation import SpeechChunk
 
 CLIENT_CLOSED = 499
 """LiveKit ends a stream with this status in silence."""

@@ -15,8 +15,8 @@ from csm_plugin.livekit.transcript import PieceTranscript
 from csm_plugin.settings import FRAME_S
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import SpeechChunk, Utterance
-    from csm_plugin.livekit.interface import Talk
+    from csm_plugin.conversation import SpeechChunk
+    from csm_plugin.interface import SpeechConversation, SpeechUtterance
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +73,7 @@ class Take:
         normalize: whether the text is written out before it is spoken.
     """
 
-    def __init__(self, talk: Talk, *, speech: object | None = None, normalize: bool = True) -> None:
+    def __init__(self, talk: SpeechConversation, *, speech: object | None = None, normalize: bool = True) -> None:
         self.speech = speech
         self.pieces: list[SpokenPiece] = []
         self.seconds = 0.0
@@ -81,7 +81,7 @@ class Take:
         self._talk = talk
         self._normalize = normalize
 
-    def say(self, piece: Piece) -> tuple[SpokenPiece, Utterance | None]:
+    def say(self, piece: Piece) -> tuple[SpokenPiece, SpeechUtterance | None]:
         """Begin to speak a piece; without an utterance where there is nothing in it to speak.
 
         Raises:
@@ -97,7 +97,7 @@ class Take:
         self.pieces.append(spoken)
         return spoken, utterance
 
-    def stop(self, spoken: SpokenPiece, utterance: Utterance) -> None:
+    def stop(self, spoken: SpokenPiece, utterance: SpeechUtterance) -> None:
         """The piece is over, at its end or before: what is left of it is not spoken. Never blocks."""
         utterance.cancel()
         if self.speech is not None and utterance.finish_reason != "end":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from livekit.agents import AgentSession
     from livekit.agents.voice import SpeechHandle
 
-    from csm_plugin.livekit.interface import SpeechEngine, Talk
+    from csm_plugin.interface import SpeechConversation, SpeechEngine
 
 PROVIDER = "csm"
 
@@ -225,7 +225,7 @@ class TTS(tts.TTS[Any]):
             return await self.context.begin(speech, options)
         return Take(await self._open_talk(options), normalize=options.normalize)
 
-    async def _open_talk(self, options: TTSOptions) -> Talk:
+    async def _open_talk(self, options: TTSOptions) -> SpeechConversation:
         engine = await self._backend.engine()
         given = (options.voice, options.speaker, options.sampling)
         if options.voice in self._known_voices:

@@ -28,6 +28,7 @@ from csm_plugin.model.opened import (
     arrange,
     brings_codec,
     brings_tokenizer,
+    check_family,
     read_codec_folder,
     read_fields,
 )
@@ -156,14 +157,15 @@ def inspect_checkpoint(model: str | Path, parts: Parts | None = None) -> Inspect
 def _inspect(
     folder: Path, stored: Mapping[str, Stored], files: Mapping[str, int], *, fetched: bool, parts: Parts
 ) -> Inspection:
-    headers = HeaderTensors(folder, stored)
+    fields, headers = read_fields(folder), HeaderTensors(folder, stored)
+    check_family(fields, headers)
     own_codec = parts.codec is None and brings_codec(headers)
     codec = None if own_codec else here(parts.codec or CODEC_ID, "codec")
     missing = [] if own_codec or codec is not None else [f"the codec, {parts.codec or CODEC_ID}: codec=…"]
     if not brings_tokenizer(folder) and here(parts.tokenizer or TOKENIZER_ID, "tokenizer") is None:
         missing.append(f"the tokenizer, {parts.tokenizer or TOKENIZER_ID}: tokenizer=…")
     sizes = None if own_codec else CodecConfig() if codec is None else read_codec_folder(codec)
-    layout, config, tensors = arrange(read_fields(folder), headers, sizes, parts.head_dims)
+    layout, config, tensors = arrange(fields, headers, sizes, parts.head_dims)
     if codec is not None:
         others = WeightFiles.of(codec, {})
         tensors = WithCodec(tensors, HeaderTensors(codec, {name: others.stored(name) for name in others.names}))

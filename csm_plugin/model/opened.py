@@ -92,6 +92,7 @@ def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoin
     given = parts or Parts()
     fields = read_fields(folder)
     files = WeightFiles.of(folder, fields.raw)
+    check_family(fields, files)
     codec = None
     if given.codec is not None or not brings_codec(files):
         codec = _completed(folder, given.codec, CODEC_ID, "codec")
@@ -147,7 +148,6 @@ def arrange(
     Raises:
         CheckpointFormatError: it is no CSM, or in a form that cannot be read.
     """
-    _check_names(files, fields)
     original = MARK in files
     if not original or _has_transformers_fields(fields):
         config = read_transformers_config(fields, codec)
@@ -177,7 +177,7 @@ def _has_transformers_fields(fields: Fields) -> bool:
     return fields.raw.get("model_type") in MODEL_TYPES and "depth_decoder_config" in fields.raw
 
 
-def _check_names(files: Tensors, fields: Fields) -> None:
+def check_family(fields: Fields, files: Tensors) -> None:
     """Refuse what is no CSM, and weights that other programs have made their own.
 
     Raises:

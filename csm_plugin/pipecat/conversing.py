@@ -20,13 +20,14 @@ from csm_plugin.errors import (
     GenerationError,
     InputError,
 )
-from csm_plugin.pipecat.engines import SpeechEngine, load_shared_engine, shared_engine
+from csm_plugin.interface import SpeechEngine
+from csm_plugin.pipecat.engines import load_shared_engine, shared_engine
 from csm_plugin.pipecat.heard import HeardSpeech
 from csm_plugin.pipecat.playback import PlaybackPosition
 from csm_plugin.pipecat.settings import CSMTTSSettings, check_change, check_voice, complete, sampling_of
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import Conversation
+    from csm_plugin.interface import SpeechConversation
 
 
 _CATEGORIES = {
@@ -58,7 +59,7 @@ class ConversingService(TTSService):
     def __init__(self, *, engine: SpeechEngine | str | Path, settings: TTSSettings | None, **kwargs: Any) -> None:
         super().__init__(settings=complete(settings), **kwargs)
         self._engine: SpeechEngine | None = None
-        self._talk: Conversation | None = None
+        self._talk: SpeechConversation | None = None
         self._playback = PlaybackPosition(_loop_time_s)
         self._heard = HeardSpeech(self._playback, _loop_time_s)
         if isinstance(engine, str | Path):
@@ -69,7 +70,7 @@ class ConversingService(TTSService):
             self._use(engine)
 
     @property
-    def conversation(self) -> Conversation:
+    def conversation(self) -> SpeechConversation:
         """The live conversation, opened by the first use; its context holds what was heard by now.
 
         Raises:

@@ -1,40 +1,14 @@
-"""The engine behind a service: what it must offer, and one per model and process for services that name a model."""
+"""One engine per model and process, for services that name a model."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-from csm_plugin.settings import Sampling
-
-if TYPE_CHECKING:
-    from csm_plugin.engine import Conversation
-
-
-class SpeechEngine(Protocol):
-    """What a service needs of an engine, in this process or behind a socket."""
-
-    @property
-    def voices(self) -> Sequence[str]:
-        """Names of the voices that a conversation may ask for."""
-
-    @property
-    def model_name(self) -> str:
-        """Name of the loaded model."""
-
-    def conversation(
-        self, voice: str | None = None, speaker: int = 0, sampling: Sampling | None = None
-    ) -> Conversation:
-        """Open a conversation; it costs nothing until it speaks."""
-
-    def close(self) -> None:
-        """Stop serving and free the device."""
-
+from csm_plugin.interface import SpeechEngine
 
 _lock = threading.Lock()
 _engines: dict[str, Future[SpeechEngine]] = {}

@@ -12,7 +12,7 @@ from csm_plugin.pipecat.spoken_turn import Sentence, SpokenTurn
 from csm_plugin.settings import FRAME_S
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import Conversation
+    from csm_plugin.interface import SpeechConversation
 
 PATIENCE_S = 0.25
 """How long after an interruption the assistant aggregator may take to say what it committed."""
@@ -83,7 +83,7 @@ class HeardSpeech:
         """Whether there is an interruption that the conversation should be told of now."""
         return self._cut is not None and (self._cut.recorded or self._is_late(self._cut))
 
-    def settle(self, talk: Conversation) -> None:
+    def settle(self, talk: SpeechConversation) -> None:
         """Tell the conversation of the last interruption if it doesn't know of it yet. Never blocks."""
         cut, self._cut = self._cut, None
         if cut is not None:

@@ -12,7 +12,7 @@ from csm_plugin.errors import CSMError
 from csm_plugin.pipecat.user_turn import HeardTurn, UserTurn
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import Conversation
+    from csm_plugin.interface import SpeechConversation
 
 
 class Listening:
@@ -43,7 +43,7 @@ class Listening:
         text, self._understood = self._understood, None
         return self._turn.take(text)
 
-    async def hand_over(self, turn: HeardTurn, talk: Conversation, speaker: int) -> bool:
+    async def hand_over(self, turn: HeardTurn, talk: SpeechConversation, speaker: int) -> bool:
         """Let the conversation encode a turn; False if it refuses. Resampling leaves the loop alone."""
         try:
             await asyncio.to_thread(talk.listen, turn.text, turn.pcm, turn.sample_rate, speaker)

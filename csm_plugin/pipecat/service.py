@@ -29,9 +29,9 @@ from pipecat.utils.tracing.service_decorators import traced_tts
 
 from csm_plugin.audio.pcm import to_int16
 from csm_plugin.errors import CSMError, SettingsError, TextError
+from csm_plugin.interface import SpeechEngine
 from csm_plugin.pipecat.aggregator import SpeechTextAggregator, write_out
 from csm_plugin.pipecat.conversing import ConversingService
-from csm_plugin.pipecat.engines import SpeechEngine
 from csm_plugin.pipecat.heard import PATIENCE_S
 from csm_plugin.pipecat.listening import Listening
 from csm_plugin.pipecat.settings import speaks_english, user_speaker_of
@@ -41,7 +41,8 @@ from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from csm_plugin.text.sentences import MAX_PIECE_CHARACTERS, split_sentences
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import SpeechChunk, Utterance
+    from csm_plugin.conversation import SpeechChunk
+    from csm_plugin.interface import SpeechUtterance
 
 SILENCE_TIMEOUT_S = 30.0
 MAX_AHEAD_S = 4.0
@@ -106,7 +107,7 @@ class CSMTTSService(ConversingService):
         self._text_aggregator = SpeechTextAggregator(language=self.text_aggregation_language)
         self._is_yielding_frames_synchronously = True
         self._max_ahead_s = max_ahead_s
-        self._speaking: dict[str, Utterance] = {}
+        self._speaking: dict[str, SpeechUtterance] = {}
         self._word_times = WordTimes()
         self._listening = Listening()
 
@@ -212,7 +213,7 @@ class CSMTTSService(ConversingService):
             if utterance.finish_reason == "cancelled":
                 break
 
-    async def _begin(self, text: str, context_id: str) -> tuple[Utterance, Sentence] | None:
+    async def _begin(self, text: str, context_id: str) -> tuple[SpeechUtterance, Sentence] | None:
         """Start speaking a sentence; None if it holds nothing to speak, or if it failed, which is reported."""
         try:
             talk = self.conversation
@@ -233,7 +234,7 @@ class CSMTTSService(ConversingService):
         self._heard.begin(sentence)
         return utterance, sentence
 
-    def _end(self, utterance: Utterance, sentence: Sentence) -> None:
+    def _end(self, utterance: SpeechUtterance, sentence: Sentence) -> None:
         if self._speaking.get(sentence.context_id) is utterance:
             del self._speaking[sentence.context_id]
         utterance.cancel()

@@ -20,11 +20,11 @@ class CSMTTSSettings(TTSSettings):
 
     A change takes effect with the next sentence and keeps the conversation.
 
+    Of what all services have, `voice` is the name of a voice of the engine (`engine.voices`), None the model's own;
+    `language` is a hint of what the text is in: English or None writes numbers, signs and abbreviations out before they
+    are spoken, with any other the text reaches the model as it is; `model` is for reading only, the engine decides it.
+
     Parameters:
-        voice: name of a voice of the engine (`engine.voices`), or None for the model's own.
-        language: what the text is in, a hint. English or None: numbers, signs and abbreviations are written out before
-            they are spoken. Any other: the text reaches the model as it is.
-        model: for reading only; the engine decides it.
         speaker: the number under which it speaks, 0 to 99.
         temperature: 0 (greedy) to 2, or None for the checkpoint's own.
         top_k: how many of the likeliest codes may be drawn, at least 1, or None for the checkpoint's own.

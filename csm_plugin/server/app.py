@@ -10,18 +10,19 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 import csm_plugin
-from csm_plugin.server import health, models, speech, stream, voices, web_page
-from csm_plugin.server.access_log import AccessLog
-from csm_plugin.server.admission import Admission
 from csm_plugin.server.dropin import routes as dropin
-from csm_plugin.server.errors import handle_errors
-from csm_plugin.server.gate import OPEN_PATHS, Gate
-from csm_plugin.server.keeper import EngineKeeper
-from csm_plugin.server.limits import BodyLimit
-from csm_plugin.server.metrics import Metrics
-from csm_plugin.server.service import Service
-from csm_plugin.server.settings import ServerSettings
-from csm_plugin.server.voice_shelf import VoiceShelf
+from csm_plugin.server.guards.access_log import AccessLog
+from csm_plugin.server.guards.admission import Admission
+from csm_plugin.server.guards.gate import OPEN_PATHS, Gate
+from csm_plugin.server.guards.limits import BodyLimit
+from csm_plugin.server.http import health, models, speech, voices, web_page
+from csm_plugin.server.shared.errors import handle_errors
+from csm_plugin.server.shared.metrics import Metrics
+from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.settings import ServerSettings
+from csm_plugin.server.shared.supervisor import EngineKeeper
+from csm_plugin.server.shared.uploaded_voices import VoiceShelf
+from csm_plugin.server.socket import stream
 
 if TYPE_CHECKING:
     from csm_plugin.engine import Engine

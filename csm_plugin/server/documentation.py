@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 
-from csm_plugin.client import messages, wire
-from csm_plugin.client.shapes import Fault, SamplingFields, UploadedVoice, WordTime
-from csm_plugin.server.errors import STATUSES
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.protocol import messages, wire
+from csm_plugin.protocol.faults import KINDS
+from csm_plugin.protocol.shapes import Fault, SamplingFields, UploadedVoice, WordTime
+from csm_plugin.server.shared.settings import ServerSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "server.md"
 
@@ -50,7 +50,7 @@ def settings_table() -> str:
 def errors_table() -> str:
     """Return the table of what goes wrong in speaking."""
     rows = ["| code | status | error of csm_plugin |", "| --- | --- | --- |"]
-    rows += [f"| `{code}` | {status} | `{kind.__name__}` |" for kind, status, _, code in STATUSES]
+    rows += [f"| `{kind.code}` | {kind.status} | `{kind.error.__name__}` |" for kind in KINDS]
     return "\n".join(rows)
 
 

@@ -17,9 +17,9 @@ from loguru import logger
 
 from csm_plugin.errors import SettingsError
 from csm_plugin.server.app import create_app
-from csm_plugin.server.connections import Socket, listen, protocol
-from csm_plugin.server.service import Service
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.shared.connections import Socket, listen, protocol
+from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.settings import ServerSettings
 
 if TYPE_CHECKING:
     from csm_plugin.engine import Engine

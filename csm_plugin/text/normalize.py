@@ -12,6 +12,7 @@ from csm_plugin.text.markup import strip_markup
 from csm_plugin.text.numbers import say_numbers
 
 MAX_TEXT_CHARACTERS = 4_096
+"""Characters that one text may have."""
 
 _FLAT = str.maketrans(
     {

@@ -13,6 +13,8 @@ import re
 from csm_plugin.text.abbreviations import CLOSING, INWARD, NUMBERED, TITLES
 
 MAX_PIECE_CHARACTERS = 200
+"""Characters after which a sentence is cut where it can be."""
+
 FIRST_CLAUSE_CHARACTERS = 12
 FIRST_CLAUSE_WORDS = 3
 _LOOK_AHEAD = 32

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import soundfile
 from playwright.sync_api import Page, sync_playwright
 
-from csm_plugin.training.flite import say
+from training.corpus.flite import say
 
 CHROMIUM = Path("/usr/bin/chromium")
 HEARD_RATE_HZ = 16_000

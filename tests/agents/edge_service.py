@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
-from csm_plugin.server.encoders import encoder
+from csm_plugin.server.formats.encoders import encoder
 
 TONE_HZ = 440
 PIECE_BYTES = 720

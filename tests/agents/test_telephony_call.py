@@ -18,12 +18,12 @@ from loguru import logger
 
 from agents.telephony.providers import Twilio
 from csm_plugin.audio.pcm import resample
-from csm_plugin.training.flite import say
 from tests.agents.exchange import Exchange, Reciter, exchange
 from tests.agents.other_phones import PHONES
 from tests.agents.phone import AUTH_TOKEN, CALLER, Phone, calling, until
 from tests.agents.ulaw import Sound, encode_ulaw
 from tests.scripted_engine import Script, ScriptedEngine, pitch_of
+from training.corpus.flite import say
 
 GREETING = "Good day to you."
 LONG = "This is a long reply that goes on for a good while."

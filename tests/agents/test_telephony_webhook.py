@@ -14,10 +14,11 @@ from starlette.websockets import WebSocketDisconnect
 from agents.telephony.app import create_app
 from agents.telephony.calls import Calls
 from agents.telephony.signatures import twilio_signature
+from csm_plugin.interface import EngineStats
 from tests.agents.exchange import PROVIDERS, Reciter
 from tests.agents.other_phones import PHONES
 from tests.agents.phone import AUTH_TOKEN, PUBLIC_URL, Phone
-from tests.scripted_engine import ScriptedEngine, Stats
+from tests.scripted_engine import ScriptedEngine
 
 SOCKET_URL = PUBLIC_URL.replace("https", "wss")
 
@@ -113,9 +114,9 @@ def test_a_caller_beyond_the_places_hears_the_busy_signal(kind: type[Phone]) -> 
 
 
 def test_a_caller_hears_the_busy_signal_while_the_engine_is_full(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door.engine, "stats", lambda: Stats(live_rows=8, free_rows=0, queued=1, frames_stepped=0))
+    monkeypatch.setattr(door.engine, "stats", lambda: EngineStats(8, 0, 1, 0, 8))
     assert "busy" in door.ask(Phone("")).text
-    monkeypatch.setattr(door.engine, "stats", lambda: Stats(live_rows=8, free_rows=0, queued=0, frames_stepped=0))
+    monkeypatch.setattr(door.engine, "stats", lambda: EngineStats(8, 0, 0, 0, 8))
     assert "busy" not in door.ask(Phone("")).text
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from csm_plugin.audio import to_int16
 from csm_plugin.client import RemoteEngine
-from csm_plugin.client.messages import CLIENT, Configure, UploadedVoice
 from csm_plugin.engine import Engine, VoicePrompt
 from csm_plugin.errors import (
     AudioError,
@@ -27,6 +26,7 @@ from csm_plugin.errors import (
     TextError,
     VoiceError,
 )
+from csm_plugin.protocol.messages import CLIENT, Configure, UploadedVoice
 from csm_plugin.settings import FRAME_S, Sampling
 from tests.engine.helpers import GREEDY, TWENTY_FRAMES, codes_of, spoken
 from tests.server.running import RunningServer, running, wait_until

@@ -13,8 +13,8 @@ from csm_plugin.evaluation.heldout import HELD_OUT
 from csm_plugin.evaluation.recognition import errors, hear, plain
 from csm_plugin.settings import SAMPLE_RATE_HZ
 from csm_plugin.text import normalize
-from csm_plugin.training.synthesis import speak
-from csm_plugin.training.voices import VOICES, Voice
+from training.corpus.synthesis import speak
+from training.corpus.voices import VOICES, Voice
 
 SHORT = ("Yes, of course.", "No.", "I think so, but I am not sure.", "Well, let me see, it was a Tuesday.", "Okay.")
 

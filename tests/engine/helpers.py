@@ -46,14 +46,14 @@ class HeldEncoder:
     """Makes no progress with an engine's encoding of sound until it is released; the engine goes on meanwhile."""
 
     def __init__(self, engine: Engine) -> None:
-        self._catching_up = engine._scheduler._catching_up
-        self._take_in = self._catching_up._take_in
+        self.background = engine._scheduler.background
+        self._take_in = self.background._take_in
         self._registry = engine._scheduler.registry
-        self._catching_up._take_in = lambda session, job, frames: False  # type: ignore[method-assign]
+        self.background._take_in = lambda session, job, frames: False  # type: ignore[method-assign]
 
     def release(self) -> None:
         """Let it encode what waits."""
-        self._catching_up._take_in = self._take_in  # type: ignore[method-assign]
+        self.background._take_in = self._take_in  # type: ignore[method-assign]
         self._registry.wake()
 
 
@@ -84,7 +84,7 @@ class EditedSteps:
     """Changes the results of an engine's steps: `edit(step number, result)` before the scheduler sees them."""
 
     def __init__(self, engine: Engine, edit: Any) -> None:
-        stepper = engine._scheduler.speaking.stepper
+        stepper = engine._scheduler.live_batch.stepper
         self._launch = stepper.launch
         self._edit = edit
         self.steps = 0

@@ -10,8 +10,8 @@ import numpy as np
 from csm_plugin.conversation import Word
 from csm_plugin.conversation.durations import Pace
 from csm_plugin.engine.delivery import Delivery
-from csm_plugin.engine.script import Script
-from csm_plugin.engine.word_clock import WordClock
+from csm_plugin.engine.word_times.clock import WordClock
+from csm_plugin.engine.word_times.script import Script
 from csm_plugin.model.tokenizer import PlacedTokens
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES
 

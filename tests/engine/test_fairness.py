@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from csm_plugin.engine import Engine, VoicePrompt, speaking
+from csm_plugin.engine import Engine, VoicePrompt, live_batch
 from csm_plugin.errors import (
     ContextFullError,
     EngineBusyError,
@@ -86,11 +86,11 @@ def test_closing_a_conversation_ends_the_wait_for_a_turn(engine: Engine) -> None
     talk.close()
     with pytest.raises(EngineClosedError):
         turn.wait(10)
-    assert engine._scheduler._catching_up._encodings == {}
+    assert engine._scheduler.background._encodings == {}
 
 
 def test_a_reader_who_stalls_gives_way_to_those_who_wait(single: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking, "STALLED_S", 0.1)
+    monkeypatch.setattr(live_batch, "STALLED_S", 0.1)
     with single.conversation() as stalled, single.conversation() as waiting:
         reader = iter(stalled.speak(LONG_TEXT, ENDLESS))
         taken = len(next(reader).codes)

@@ -7,8 +7,8 @@ import asyncio
 import numpy as np
 
 from csm_plugin.conversation import Word
-from csm_plugin.engine.frame_buffer import Frame, FrameBuffer
-from csm_plugin.engine.utterance import Utterance
+from csm_plugin.conversation.frame_buffer import Frame, FrameBuffer
+from csm_plugin.conversation.utterance import Utterance
 
 FRAME = Frame(np.ones(4, np.int32), np.zeros(1_920, np.float32))
 

@@ -172,7 +172,7 @@ def test_a_row_whose_numbers_fail_gets_a_typed_error_and_the_others_go_on(engine
 
 
 def test_a_failing_step_ends_what_was_spoken_and_the_engine_goes_on(engine: Engine) -> None:
-    launch = engine._scheduler.speaking.stepper.launch
+    launch = engine._scheduler.live_batch.stepper.launch
     failures = iter([True] * 3)
 
     def fail(rows: list[int], lengths: list[int], ranks: int):  # type: ignore[no-untyped-def]
@@ -180,7 +180,7 @@ def test_a_failing_step_ends_what_was_spoken_and_the_engine_goes_on(engine: Engi
             raise MemoryError("out of memory")
         return launch(rows, lengths, ranks)
 
-    engine._scheduler.speaking.stepper.launch = fail  # type: ignore[method-assign]
+    engine._scheduler.live_batch.stepper.launch = fail  # type: ignore[method-assign]
     with engine.conversation() as talk:
         for _ in range(3):
             with pytest.raises(GenerationError, match="MemoryError"):
@@ -287,8 +287,8 @@ def test_steps_as_a_gpu_takes_them_give_the_same_speech(engine: Engine) -> None:
             return [codes_of(utterance) for utterance in said]
 
     expected = say_all()
-    engine._scheduler.speaking.stepper = Stepper(engine._model, fixed_shapes=True)
-    assert engine._scheduler.speaking.stepper.lag == 1
+    engine._scheduler.live_batch.stepper = Stepper(engine._model, fixed_shapes=True)
+    assert engine._scheduler.live_batch.stepper.lag == 1
     assert all(np.array_equal(a, b) for a, b in zip(say_all(), expected, strict=True))
     EditedSteps(engine, end_after(7))
     with engine.conversation() as talk:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from csm_plugin.engine import Engine
-from csm_plugin.engine.ends import SilenceGate
+from csm_plugin.engine.delivery import SilenceGate
 from csm_plugin.errors import ContextFullError, EngineClosedError, InputError, SettingsError, TextError, VoiceError
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, Sampling
 from tests.engine.helpers import TWENTY_FRAMES, EditedSteps, codes_of, end_after

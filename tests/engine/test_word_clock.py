@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from csm_plugin.conversation import Word
 from csm_plugin.conversation.durations import Pace, expected_s
-from csm_plugin.engine.loudness import speech_s
+from csm_plugin.engine.word_times.loudness import speech_s
 from csm_plugin.settings import FRAME_S
 from tests.engine.performances import LETTER_S, NOISE, Performance, perform, script_of
 

@@ -13,8 +13,8 @@ from csm_plugin.audio import write_wav
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.model.random_checkpoint import write_random_checkpoint
 from csm_plugin.settings import SAMPLE_RATE_HZ
-from csm_plugin.training.synthesis import speak
-from csm_plugin.training.voices import VOICES
+from training.corpus.synthesis import speak
+from training.corpus.voices import VOICES
 
 REFERENCE = "I would like to try the blue one, please."
 

@@ -15,7 +15,7 @@ from csm_plugin.evaluation.pitch import median_pitch_hz
 from csm_plugin.evaluation.recognition import errors, hear, plain
 from csm_plugin.model.checkpoint import BUNDLED, DIGESTS, bundled_models, find_checkpoint
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
-from csm_plugin.training.voices import VOICES
+from training.corpus.voices import VOICES
 
 NAME = "csm-tiny"
 SENTENCES = HELD_OUT[:12]

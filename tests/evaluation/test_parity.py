@@ -14,8 +14,8 @@ from csm_plugin.evaluation import parity
 from csm_plugin.evaluation.errors import EvaluationError
 from csm_plugin.evaluation.reference import Reference
 from csm_plugin.settings import FRAME_SAMPLES, Sampling
-from csm_plugin.training import export
 from tests.training.sizes import small_language
+from training.bundle import export
 
 
 @pytest.fixture(scope="module")

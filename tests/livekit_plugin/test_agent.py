@@ -12,9 +12,9 @@ import pytest
 from agents import livekit_agent
 from agents.brain import answer
 from csm_plugin.livekit.testing import ConsoleBridge
-from csm_plugin.training.errors import SynthesisError
-from csm_plugin.training.flite import say
 from tests.livekit_plugin.collecting import until
+from training.corpus.flite import say
+from training.errors import SynthesisError
 
 REAL_TIME = True
 ROOT = Path(livekit_agent.__file__).parents[1]

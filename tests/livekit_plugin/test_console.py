@@ -15,9 +15,9 @@ from csm_plugin.evaluation.recognition import hear, load_recogniser, plain
 from csm_plugin.livekit.testing import ConsoleBridge
 from csm_plugin.livekit.testing.console_bridge import RATE_HZ
 from csm_plugin.settings import SAMPLE_RATE_HZ
-from csm_plugin.training.errors import SynthesisError
 from tests.livekit_plugin.collecting import until
 from tests.livekit_plugin.console_agent import BEFORE, NOTED, REPLY, script
+from training.errors import SynthesisError
 
 REAL_TIME = True
 AGENT = Path(__file__).parent / "console_agent.py"

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from csm_plugin.errors import SettingsError
-from csm_plugin.livekit import keeper
+from csm_plugin.livekit import sidecar_process
 from csm_plugin.livekit.sidecar import Address, Folder, Sidecar, SidecarError
 
 STAND_IN = str(Path(__file__).parent / "stand_in_server.py")
@@ -125,7 +125,7 @@ def test_it_ends_after_its_last_user(
     users = folder.lock("users", shared=True)
     assert users is not None
     code = (
-        "import sys; from pathlib import Path; from csm_plugin.livekit.keeper import Keeper; "
+        "import sys; from pathlib import Path; from csm_plugin.livekit.sidecar_process import Keeper; "
         "from csm_plugin.livekit.sidecar import Folder; "
         "sys.exit(Keeper(Folder(Path(sys.argv[1])), 'tiny', sys.argv[2:], idle_s=0.5).run())"
     )
@@ -157,7 +157,7 @@ def test_leaving_ends_a_start(make: Callable[..., Sidecar], tmp_path: Path, even
 
 def test_a_keeper_that_comes_late_leaves_the_address_alone(make: Callable[..., Sidecar], folder: Folder) -> None:
     address = make().start(WAIT_S)
-    assert keeper.Keeper(folder, "tiny", ["false"]).run() == 0
+    assert sidecar_process.Keeper(folder, "tiny", ["false"]).run() == 0
     assert folder.read() == folder.read("last.json") == address
 
 
@@ -176,6 +176,6 @@ def test_its_folder_is_for_this_user_alone(tmp_path: Path, folder: Folder) -> No
 
 
 def test_the_keeper_needs_neither_livekit_nor_torch() -> None:
-    code = "import sys, csm_plugin.livekit.keeper; print({'livekit', 'torch', 'numpy'} & set(sys.modules))"
+    code = "import sys, csm_plugin.livekit.sidecar_process; print({'livekit', 'torch', 'numpy'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert told.stdout.strip() == "set()" and keeper.IDLE_S > 0
+    assert told.stdout.strip() == "set()" and sidecar_process.IDLE_S > 0

@@ -12,12 +12,12 @@ import pytest
 from csm_plugin.conversation.words import Word
 from csm_plugin.pipecat import CSMTTSService
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES
-from csm_plugin.training.errors import SynthesisError
 from tests.pipecat.recognised import LONGEST_S, REPLIES, TURNS, Judge
 from tests.pipecat.room import talking
 from tests.pipecat.test_heard import interrupted_turns
 from tests.scripted_engine import Script, ScriptedEngine
 from tests.spoken_script import spoken_script
+from training.errors import SynthesisError
 
 pytest.importorskip("moonshine_voice", reason="the recogniser is not installed: pip install 'csm-plugin[eval]'")
 

@@ -289,7 +289,7 @@ def test_of_a_long_turn_the_last_part_is_kept_and_the_words_that_go_with_it() ->
     assert heard is not None
     assert len(heard.pcm) == MAX_TURN_S * RATE
     assert heard.text == " ".join(map(str, range(50, 100)))
-    assert sum(map(len, turn._ring._chunks)) <= (MAX_TURN_S + 1) * RATE
+    assert sum(map(len, turn._speech._chunks)) <= (MAX_TURN_S + 1) * RATE
 
 
 def test_another_sample_rate_begins_anew() -> None:

@@ -63,7 +63,7 @@ def default_server(tiny_checkpoint: Path) -> Iterator[RunningServer]:
 
 async def test_of_two_hundred_arrivals_twenty_four_are_admitted(default_server: RunningServer) -> None:
     server, go_on = default_server, threading.Event()
-    stepper = server.engine._scheduler.speaking.stepper
+    stepper = server.engine._scheduler.live_batch.stepper
     launch = stepper.launch
 
     def held(rows: list[int], lengths: list[int], ranks: int) -> Any:

@@ -27,7 +27,7 @@ async def said(server: RunningServer, text: str = "Hello there.") -> Heard:
 async def test_numbers_that_are_none_end_their_own_stream_only(server: RunningServer) -> None:
     """One row's keys and values become NaN while four speak."""
     expected = await said(server)
-    model, stepper = server.engine._model, server.engine._scheduler.speaking.stepper
+    model, stepper = server.engine._model, server.engine._scheduler.live_batch.stepper
     launch, steps, spoilt = stepper.launch, 0, []
 
     def spoil(rows: list[int], lengths: list[int], ranks: int) -> Any:
@@ -61,7 +61,7 @@ async def test_memory_that_runs_out_comes_back(tiny_checkpoint: Path, server: Ru
     expected = await said(server, LONG_TEXT)
     await said(server, LONG_TEXT)
     before_mib = resident_mib()
-    what, name = (engine._model, "prefill") if where == "prefill" else (engine._scheduler.speaking.stepper, "launch")
+    what, name = (engine._model, "prefill") if where == "prefill" else (engine._scheduler.live_batch.stepper, "launch")
     work, failing = getattr(what, name), True
 
     def fail(*arguments: Any) -> Any:

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from csm_plugin.server.talk import Talk
+from csm_plugin.server.socket.talk import Talk
 from tests.reliability.test_crowds import ENDLESS, LONG_TEXT
 from tests.server.running import RunningServer, wait_until
 from tests.server.socket_client import Client, client

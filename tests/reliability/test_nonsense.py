@@ -13,7 +13,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from csm_plugin.client.messages import CLIENT
+from csm_plugin.protocol.messages import CLIENT
 from tests.server.running import RunningServer
 from tests.server.socket_client import client
 

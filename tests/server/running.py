@@ -13,10 +13,10 @@ from typing import Any, Self
 import httpx
 
 from csm_plugin.engine import Engine
-from csm_plugin.server.connections import listen
-from csm_plugin.server.service import Service
 from csm_plugin.server.serving import Serving, make_server
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.server.shared.connections import listen
+from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.settings import ServerSettings
 
 PATIENCE_S = 60.0
 
@@ -96,7 +96,7 @@ class Paced:
     """Lets an engine make no more than a frame every `frame_s`, and notes when each was made."""
 
     def __init__(self, engine: Engine, frame_s: float = 0.08) -> None:
-        self._stepper = engine._scheduler.speaking.stepper
+        self._stepper = engine._scheduler.live_batch.stepper
         self._launch = self._stepper.launch
         self._frame_s = frame_s
         self._next_s = 0.0

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from csm_plugin.server.admission import SPEAKING
 from csm_plugin.server.app import create_app
+from csm_plugin.server.guards.admission import SPEAKING
 from tests.server.running import RunningServer, running, settings, wait_until
 
 HEAD = (
@@ -33,7 +33,7 @@ def server(tiny_checkpoint: Path) -> Iterator[RunningServer]:
 def full(server: RunningServer) -> Iterator[None]:
     """Fill its room while the block runs."""
     go_on = threading.Event()
-    stepper = server.engine._scheduler.speaking.stepper
+    stepper = server.engine._scheduler.live_batch.stepper
     launch = stepper.launch
 
     def held(*rows: Any) -> Any:

@@ -17,7 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from csm_plugin.errors import SettingsError
-from csm_plugin.server.settings import read_settings
+from csm_plugin.server.shared.settings import read_settings
 from tests.server.running import wait_until
 from tests.server.socket_client import client
 

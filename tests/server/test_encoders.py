@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from csm_plugin.audio import to_int16
-from csm_plugin.server.encoders import encoder
-from csm_plugin.server.stretch import Stretch
+from csm_plugin.server.formats.encoders import encoder
+from csm_plugin.server.formats.stretch import Stretch
 from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.server.decoding import decode, pitch_of
 

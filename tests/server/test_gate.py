@@ -12,9 +12,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from csm_plugin.errors import SettingsError
-from csm_plugin.server import gate
 from csm_plugin.server.app import create_app
-from csm_plugin.server.settings import read_settings
+from csm_plugin.server.guards import gate
+from csm_plugin.server.shared.settings import read_settings
 from tests.server.running import RunningServer, running, settings
 from tests.server.socket_client import client
 

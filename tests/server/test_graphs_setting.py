@@ -8,7 +8,7 @@ import pytest
 
 from csm_plugin.engine import Engine
 from csm_plugin.server.app import load_engine
-from csm_plugin.server.settings import read_settings
+from csm_plugin.server.shared.settings import read_settings
 
 
 @pytest.mark.parametrize(("said", "meant"), [({}, True), ({"CSM_GRAPHS": "false"}, False), ({"CSM_GRAPHS": "1"}, True)])

@@ -13,7 +13,6 @@ import pytest
 
 from csm_plugin.engine import Engine
 from csm_plugin.errors import CheckpointNotFound
-from csm_plugin.server import inside
 from tests.server.running import RunningServer, running, settings, wait_until
 
 LONG = {"input": "A long text that goes on for a while. " * 20, "response_format": "pcm"}
@@ -137,14 +136,15 @@ def test_a_watch_that_fails_ends_the_process_with_an_error(
 ) -> None:
     """The engine went on unwatched: had it died, nothing would have noticed."""
 
-    watched, rounds = server.engine, inside.rounds
+    watched, rounds = server.engine, Engine.rounds.fget
 
     def fail(engine: Engine) -> int:
         if engine is watched:
             raise TypeError("no rounds")
-        return rounds(engine)
+        assert rounds is not None
+        return int(rounds(engine))
 
-    monkeypatch.setattr(inside, "rounds", fail)
+    monkeypatch.setattr(Engine, "rounds", property(fail))
     server._thread.join(30)
     assert not server._thread.is_alive()
     assert server.server.failed

@@ -21,9 +21,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from csm_plugin.client.messages import CLIENT
 from csm_plugin.engine import conversation as engine_conversation
-from csm_plugin.server.settings import ServerSettings
+from csm_plugin.protocol.messages import CLIENT
+from csm_plugin.server.shared.settings import ServerSettings
 from tests.server.running import RunningServer, running, wait_until
 from tests.server.socket_client import client
 

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from csm_plugin.audio import write_wav
-from csm_plugin.server import web_page
+from csm_plugin.server.http import web_page
 from tests.server.running import RunningServer, running, wait_until
 
 CHROMIUM = Path("/usr/bin/chromium")

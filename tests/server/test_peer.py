@@ -11,7 +11,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed
 
-from csm_plugin.server.peer import AWAY, Peer
+from csm_plugin.server.socket.peer import AWAY, Peer
 from tests.server.running import RunningServer, wait_until
 from tests.server.socket_client import client
 

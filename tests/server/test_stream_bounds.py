@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from csm_plugin.server import talk
-from csm_plugin.server.teller import Teller
+from csm_plugin.server.socket import talk
+from csm_plugin.server.socket.sender import Sender
 from csm_plugin.settings import FRAME_SAMPLES
 from tests.server.running import RunningServer, running
 from tests.server.socket_client import CODES, HEADER, SOUND, Heard, client
@@ -98,7 +98,7 @@ async def test_a_conversation_whose_messages_cannot_be_told_is_closed(
     async def fail(*_: object) -> None:
         raise KeyError("of what was spoken")
 
-    monkeypatch.setattr(Teller, "_tell_sound", fail)
+    monkeypatch.setattr(Sender, "_tell_sound", fail)
     async with client(server.ws) as one:
         await one.send("open", conversation=1)
         await one.send("speak", conversation=1, number=1, text="Hello.", sampling=SHORT)

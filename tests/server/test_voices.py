@@ -22,9 +22,8 @@ from loguru import logger
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.errors import AudioError
-from csm_plugin.server.inside import Context
-from csm_plugin.server.uploads import decode_upload
-from csm_plugin.server.voice_shelf import VoiceShelf
+from csm_plugin.server.shared.uploaded_voices import VoiceShelf
+from csm_plugin.server.shared.uploads import decode_upload
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle
 from tests.server.decoding import pitch_of
 from tests.server.running import RunningServer, running
@@ -106,7 +105,7 @@ def test_positions_of_a_voice_prompt_count_as_taken_in_either_style(server: Runn
         prompt = VoicePrompt("eve", "This is me.", decode_upload(file_of("WAV"), 30), style=style)
         with server.engine.conversation(voice=prompt) as talk:
             list(talk.speak("Hello.", Sampling(seed=2, max_seconds=0.8, trim_silence=False)))
-            return Context(talk).used
+            return talk.transfer().used
 
     assert used("continue") == used("context")
 

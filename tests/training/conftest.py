@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from csm_plugin.training import codebooks, codes, corpus, files
-from csm_plugin.training.codebooks import Coder
-from csm_plugin.training.crops import CropSampler
+from training import files
+from training.codec import codebooks, codes
+from training.codec.codebooks import Coder
+from training.codec.crops import CropSampler
+from training.corpus import corpus
 
 FRAMES = 8  # of a crop
 

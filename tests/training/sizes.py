@@ -5,7 +5,10 @@ import copy
 import pytest
 from transformers import CsmConfig, MimiConfig
 
-from csm_plugin.training import codec, decoder, encoder, export, language_model, sizes
+from training import sizes
+from training.bundle import export
+from training.codec import codec, decoder, encoder
+from training.lm import language_model
 
 
 def small_codec() -> MimiConfig:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from csm_plugin.training import codebooks, codes, corpus
-from csm_plugin.training.analysis import ANCHOR_STEP, ENVELOPE, STEP_SAMPLES, TONE, analyse, fundamental
-from csm_plugin.training.sizes import CODEBOOKS, CODES, FRAME_SAMPLES, VECTOR
-from csm_plugin.training.synthesis import SAMPLE_RATE
+from training.codec import codebooks, codes
+from training.codec.analysis import ANCHOR_STEP, ENVELOPE, STEP_SAMPLES, TONE, analyse, fundamental
+from training.corpus import corpus
+from training.corpus.synthesis import SAMPLE_RATE
+from training.sizes import CODEBOOKS, CODES, FRAME_SAMPLES, VECTOR
 
 
 def voice(hz: float, frames: int = 8) -> torch.Tensor:

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from csm_plugin.model.checkpoint import DIGESTS, digests
-from csm_plugin.training import bundle
-from csm_plugin.training.errors import MissingInput, TrainingError
+from training.bundle import bundle
+from training.errors import MissingInput, TrainingError
 
 ROW = {
     "part": "words",

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from csm_plugin.training import codebooks, codes, corpus, decoder, ear, encoder
-from csm_plugin.training.codec import load_codec
-from csm_plugin.training.decoder import DecoderTrainer
-from csm_plugin.training.ear import Ear
-from csm_plugin.training.encoder import EncoderTrainer
-from csm_plugin.training.errors import CorruptFile, MissingInput, TrainingError
-from csm_plugin.training.readouts import SECOND, THIRD
-from csm_plugin.training.sizes import CODEBOOKS, FRAME_SAMPLES
 from tests.training.conftest import FRAMES
 from tests.training.sizes import use_small_sizes
+from training.codec import codebooks, codes, decoder, ear, encoder
+from training.codec.codec import load_codec
+from training.codec.decoder import DecoderTrainer
+from training.codec.ear import Ear
+from training.codec.encoder import EncoderTrainer
+from training.codec.readouts import SECOND, THIRD
+from training.corpus import corpus
+from training.errors import CorruptFile, MissingInput, TrainingError
+from training.sizes import CODEBOOKS, FRAME_SAMPLES
 
 DecoderPlan, EncoderPlan, EarPlan = decoder.Plan, encoder.Plan, ear.Plan
 DECODER = DecoderPlan(steps=20, slow_share=0.25, middle_share=0.5, settling=2, batch=2, frames=FRAMES, shards=1)
@@ -119,7 +120,7 @@ def test_a_state_of_other_codebooks_is_refused(make, tmp_path):
 
 
 def test_without_a_decoder_there_is_no_codec(folder):
-    with pytest.raises(MissingInput, match=r"csm_plugin.training decoder"):
+    with pytest.raises(MissingInput, match=r"training decoder"):
         load_codec(folder)
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from csm_plugin.training import corpus
-from csm_plugin.training.__main__ import main
-from csm_plugin.training.analysis import analyse
-from csm_plugin.training.crops import PHONEME_SAMPLES
-from csm_plugin.training.errors import CorruptFile, MissingInput
-from csm_plugin.training.sizes import CODEBOOKS, FRAME_SAMPLES
 from tests.training.conftest import FRAMES
+from training.__main__ import main
+from training.codec.analysis import analyse
+from training.codec.crops import PHONEME_SAMPLES
+from training.corpus import corpus
+from training.errors import CorruptFile, MissingInput
+from training.sizes import CODEBOOKS, FRAME_SAMPLES
 
 
 def test_a_shard_holds_its_sentences_one_after_the_other(corpus_folder):
@@ -44,7 +44,7 @@ def test_crops_hold_the_codes_of_their_audio(crops, coder):
 
 
 def test_without_a_corpus_a_stage_says_which_stage_to_run(tmp_path):
-    with pytest.raises(MissingInput, match=r"python -m csm_plugin.training corpus"):
+    with pytest.raises(MissingInput, match=r"python -m training corpus"):
         list(corpus.shards(tmp_path))
 
 

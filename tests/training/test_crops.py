@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from csm_plugin.training.codebooks import Coder
-from csm_plugin.training.crops import CropSampler
-from csm_plugin.training.voices import VOICES
+from training.codec.codebooks import Coder
+from training.codec.crops import CropSampler
+from training.corpus.voices import VOICES
 
 
 def test_a_voice_takes_its_share_of_the_crops(crops: CropSampler, coder: Coder) -> None:

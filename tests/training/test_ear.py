@@ -2,8 +2,8 @@
 
 import torch
 
-from csm_plugin.training import ear
-from csm_plugin.training.ear import Ear, EarTrainer
+from training.codec import ear
+from training.codec.ear import Ear, EarTrainer
 
 CPU = torch.device("cpu")
 PLAN = ear.Plan(steps=60, batch=4, warmup_steps=5)

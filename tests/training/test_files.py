@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from csm_plugin.training import files
-from csm_plugin.training.errors import CorruptFile, MissingInput, TrainingError
+from training import files
+from training.errors import CorruptFile, MissingInput, TrainingError
 
 
 def test_a_missing_file_names_the_stage_that_makes_it(tmp_path):
-    with pytest.raises(MissingInput, match=r"csm_plugin.training codec"):
+    with pytest.raises(MissingInput, match=r"training codec"):
         files.load_tensors(tmp_path / "codec.safetensors", "codec")
 
 

@@ -6,15 +6,20 @@ import torch
 from transformers import CsmForConditionalGeneration
 
 from csm_plugin.evaluation.reference import Reference
-from csm_plugin.training import checkpoint, codes, corpus, decoder, encoder, export, sizes, tokens
-from csm_plugin.training import language_model as stage
-from csm_plugin.training.batches import IGNORED, BatchSampler, collate
-from csm_plugin.training.codes import NOWHERE, Segment
-from csm_plugin.training.ear import Ear
-from csm_plugin.training.errors import MissingInput, TrainingError
-from csm_plugin.training.guidance import speaker_loss
-from csm_plugin.training.language_model import LanguageTrainer, Plan
 from tests.training.sizes import use_small_sizes
+from training import sizes
+from training.bundle import export
+from training.codec import codes, decoder, encoder
+from training.codec.codes import NOWHERE, Segment
+from training.codec.ear import Ear
+from training.corpus import corpus
+from training.errors import MissingInput, TrainingError
+from training.lm import language_model as stage
+from training.lm import tokens
+from training.lm.batches import IGNORED, BatchSampler, collate
+from training.lm.guidance import speaker_loss
+from training.lm.language_model import LanguageTrainer, Plan
+from training.steps import checkpoint
 
 PLAN = Plan(steps=50, batch=4)
 CPU = torch.device("cpu")
@@ -193,5 +198,5 @@ def test_a_model_of_other_codes_is_not_exported(stages, sampler):
 
 
 def test_without_codebooks_the_language_model_stage_says_what_to_run(tmp_path):
-    with pytest.raises(MissingInput, match=r"csm_plugin.training codebooks"):
+    with pytest.raises(MissingInput, match=r"training codebooks"):
         stage.run(tmp_path, minutes=0.01)

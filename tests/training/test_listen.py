@@ -4,7 +4,7 @@ from loguru import logger
 
 from csm_plugin.evaluation import terminal
 from csm_plugin.evaluation.errors import EvaluationError
-from csm_plugin.training.__main__ import main
+from training.__main__ import main
 
 
 def test_without_an_export_it_says_what_to_run(tmp_path):
@@ -14,7 +14,7 @@ def test_without_an_export_it_says_what_to_run(tmp_path):
     assert main(["listen", "--folder", str(tmp_path)]) == 1
 
     logger.remove(sink)
-    assert "csm_plugin.training export" in "".join(told)
+    assert "training export" in "".join(told)
 
 
 def test_the_exported_folder_is_judged_into_a_folder_beside_it(tmp_path, monkeypatch):

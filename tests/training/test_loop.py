@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from csm_plugin.training.loop import geometric, train
+from training.steps.loop import geometric, train
 
 
 class Counter:

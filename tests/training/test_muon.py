@@ -2,7 +2,7 @@
 
 import torch
 
-from csm_plugin.training.muon import Muon, orthogonal, split
+from training.steps.muon import Muon, orthogonal, split
 
 
 def test_a_step_has_singular_values_of_about_one():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from csm_plugin.training import pictures
+from training.steps import pictures
 
 PNG = b"\x89PNG"
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import MimiModel
 
-from csm_plugin.training.readouts import SAMPLES_BETWEEN, Envelope, Readouts, decimated
-from csm_plugin.training.sizes import FRAME_SAMPLES, codec_config
-from csm_plugin.training.spectra import SpectralDistance, mel_filters
-from csm_plugin.training.synthesis import SAMPLE_RATE
 from tests.training.test_analysis import voice
+from training.codec.readouts import SAMPLES_BETWEEN, Envelope, Readouts, decimated
+from training.codec.spectra import SpectralDistance, mel_filters
+from training.corpus.synthesis import SAMPLE_RATE
+from training.sizes import FRAME_SAMPLES, codec_config
 
 
 def test_readouts_of_a_fresh_decoder_are_finite_and_bring_gradients_to_the_latents():

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 from transformers import CsmBackboneModel
 
-from csm_plugin.training import speaker_heads
-from csm_plugin.training.batches import IGNORED, SPEAKERS, BatchSampler
-from csm_plugin.training.guidance import NAMED_LAYER, SPEAKER_HEAD, SPEAKER_LAYERS
-from csm_plugin.training.speaker_heads import Lesson
 from tests.training.sizes import small_language
 from tests.training.test_language_model import made_up
+from training.lm import speaker_heads
+from training.lm.batches import IGNORED, SPEAKERS, BatchSampler
+from training.lm.guidance import NAMED_LAYER, SPEAKER_HEAD, SPEAKER_LAYERS
+from training.lm.speaker_heads import Lesson
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from csm_plugin.evaluation.pitch import pitch_hz
-from csm_plugin.training import flite
-from csm_plugin.training.errors import SynthesisError
-from csm_plugin.training.synthesis import speak
-from csm_plugin.training.voices import VOICES, voice_index
+from training.corpus import flite
+from training.corpus.synthesis import speak
+from training.corpus.voices import VOICES, voice_index
+from training.errors import SynthesisError
 
 TEXT = "The old man fed the birds."
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from csm_plugin.training import tokens
-from csm_plugin.training.export import tokenizer
+from training.bundle.export import tokenizer
+from training.lm import tokens
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from csm_plugin.audio import MAX_AUDIO_S
 from csm_plugin.errors import AudioError
 from csm_plugin.server.dropin.exchange import Fields, read_form
 from csm_plugin.server.dropin.orders import Text, Wire, base64_of, wav_file
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 
 SPEAKER = 0

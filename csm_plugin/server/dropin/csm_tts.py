@@ -25,10 +25,10 @@ from csm_plugin.server.dropin.orders import (
     speak_order,
     wav_file,
 )
-from csm_plugin.server.service import Service
-from csm_plugin.server.sound_response import SoundResponse
-from csm_plugin.server.speech import ERRORS
-from csm_plugin.server.watermark import WatermarkKey
+from csm_plugin.server.http.sound_response import SoundResponse
+from csm_plugin.server.http.speech import ERRORS
+from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.watermark import WatermarkKey
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 

@@ -13,12 +13,12 @@ from fastapi import WebSocket, WebSocketDisconnect
 from loguru import logger
 from pydantic import BaseModel, ValidationError
 
-from csm_plugin.client.messages import ServerMessage
 from csm_plugin.errors import CSMError
-from csm_plugin.server.connections import take_large
-from csm_plugin.server.errors import Refusal, code_of, name_of, retry_after_of
-from csm_plugin.server.peer import AWAY, FAILED, NORMAL, VIOLATION, Peer
-from csm_plugin.server.service import Service
+from csm_plugin.protocol.messages import ServerMessage
+from csm_plugin.server.shared.connections import take_large
+from csm_plugin.server.shared.errors import Refusal, code_of, name_of, retry_after_of
+from csm_plugin.server.shared.service import Service
+from csm_plugin.server.socket.peer import AWAY, FAILED, NORMAL, VIOLATION, Peer
 
 MAX_WAITING = 64
 """Messages that may wait for their turn."""

@@ -14,12 +14,12 @@ from pydantic import BaseModel, Field
 from csm_plugin.errors import CSMError
 from csm_plugin.server.dropin.exchange import told_of
 from csm_plugin.server.dropin.orders import Order, Pcm, Text, Wire, base64_of, joined, speak_order, wav_file
-from csm_plugin.server.encoders import MEDIA_TYPES, SoundFormat, encoded, encoder
-from csm_plugin.server.errors import Refusal
-from csm_plugin.server.service import Service
-from csm_plugin.server.sound_response import SoundResponse
-from csm_plugin.server.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, Name, event
-from csm_plugin.server.stretch import MAX_SPEED, MIN_SPEED, stretched
+from csm_plugin.server.formats.encoders import MEDIA_TYPES, SoundFormat, encoded, encoder
+from csm_plugin.server.formats.stretch import MAX_SPEED, MIN_SPEED, stretched
+from csm_plugin.server.http.sound_response import SoundResponse
+from csm_plugin.server.http.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, Name, event
+from csm_plugin.server.shared.errors import Refusal
+from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import normalize
 

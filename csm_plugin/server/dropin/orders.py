@@ -13,13 +13,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from csm_plugin.audio import to_int16, wav_header
-from csm_plugin.server.service import Service
-from csm_plugin.server.watermark import WatermarkKey
+from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.watermark import WatermarkKey
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 
 if TYPE_CHECKING:
-    from csm_plugin.engine import SpeechChunk
+    from csm_plugin.conversation import SpeechChunk
 
 Pcm = npt.NDArray[np.float32]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from csm_plugin.server.dropin import csm_tts, morgan, shared_paths
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 
 
 def router(service: Service) -> APIRouter:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from csm_plugin.server.dropin.exchange import Fields, read_form
 from csm_plugin.server.dropin.orders import CsmFields, Order, Speaker, joined, speak_order, wav_file
-from csm_plugin.server.service import Service
+from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 DEFAULT_MS = 10_000

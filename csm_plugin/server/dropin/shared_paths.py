@@ -20,9 +20,9 @@ from csm_plugin.server.dropin.csm_tts import CsmTtsAnswer, CsmTtsOrder
 from csm_plugin.server.dropin.exchange import Answer, Exchange, Fields
 from csm_plugin.server.dropin.orders import Order, Speaker, base64_of, duration_ms, joined, speak_order, wav_file
 from csm_plugin.server.dropin.sesame_tts import SesameAnswer
-from csm_plugin.server.service import Service
-from csm_plugin.server.sound_response import SoundResponse
-from csm_plugin.server.speech import ERRORS
+from csm_plugin.server.http.sound_response import SoundResponse
+from csm_plugin.server.http.speech import ERRORS
+from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import SAMPLE_RATE_HZ
 from csm_plugin.text.normalize import normalize
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 
 from csm_plugin.audio import to_int16
 from csm_plugin.errors import SettingsError
-from csm_plugin.server.settings import print_settings, read_settings
+from csm_plugin.server.shared.settings import print_settings, read_settings
 from csm_plugin.settings import Sampling
 from tests.server.dropin.sounds import GREEDY, TEXT, greedy, read_base64, read_wav
 from tests.server.running import Paced, RunningServer, running

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from csm_plugin.errors import SettingsError
-from csm_plugin.server.settings import print_settings, read_settings
+from csm_plugin.server.shared.settings import print_settings, read_settings
 from tests.server.decoding import decode
 from tests.server.dropin.sounds import TEXT, read_base64, tone_wav
 from tests.server.running import Paced, RunningServer, running

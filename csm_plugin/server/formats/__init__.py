@@ -1,0 +1,1 @@
+"""Formats that speech is sent in, encoded while it is made."""

@@ -1,0 +1,1 @@
+"""What stands before every request: keys and origins, limits, admission, the access log."""

@@ -1,0 +1,1 @@
+"""OpenAI's routes and ours, a file a route, and the formats that they answer in."""

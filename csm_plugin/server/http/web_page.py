@@ -1,0 +1,39 @@
+"""The page at `/`: type, and hear it. It needs nothing but this server, and asks for a key where one is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, Response
+from starlette.responses import FileResponse
+
+from csm_plugin.server.shared.service import Service
+
+FOLDER = Path(__file__).parents[1] / "page"
+FILES = {f"/page/{name}": FOLDER / name for name in ("page.css", "page.js", "line.js", "player.js", "wave.js")} | {
+    "/": FOLDER / "index.html"
+}
+PATHS = frozenset(FILES)
+"""What a browser may fetch without a key: it cannot send one before the page has asked for it."""
+
+HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def router(service: Service) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter(include_in_schema=False)
+
+    def add(path: str, file: Path) -> None:
+        @routes.get(path)
+        async def page() -> Response:
+            return FileResponse(file, headers=HEADERS)
+
+    for path, file in FILES.items():
+        add(path, file)
+    return routes

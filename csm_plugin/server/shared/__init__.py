@@ -1,0 +1,1 @@
+"""What all doors of the server share: settings, errors, the engine and its supervisor, voices, metrics, connections."""

@@ -1,0 +1,1 @@
+"""From trained parts to the checkpoint that ships: export, card, bundle."""

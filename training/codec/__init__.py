@@ -1,0 +1,1 @@
+"""The codec: codebooks, encoder, decoder, and the ear that judges them."""

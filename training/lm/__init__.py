@@ -1,0 +1,1 @@
+"""The language model: examples as tokens, guided heads, training."""

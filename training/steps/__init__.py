@@ -1,0 +1,1 @@
+"""What every stage needs to take steps: loop, optimiser, checkpoints, progress."""
