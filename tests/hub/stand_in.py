@@ -184,8 +184,10 @@ def _handler(hub: Hub, host: str) -> type[BaseHTTPRequestHandler]:
                 content = bytes(255 - byte for byte in content)
             asked, start = self.headers.get("Range"), 0
             if asked and not hub.ignores_ranges:
-                start = int(asked.removeprefix("bytes=").rstrip("-"))
-                part = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+                first, _, last = asked.removeprefix("bytes=").partition("-")
+                start, whole = int(first), len(content)
+                content = content[: int(last) + 1] if last else content
+                part = {"Content-Range": f"bytes {start}-{len(content) - 1}/{whole}"}
                 self._begin(206, len(content) - start, (headers or {}) | part)
             else:
                 self._begin(200, len(content), headers or {})
