@@ -91,6 +91,14 @@ def test_ungated_copies_load(form: dict[str, object], tmp_path: Path) -> None:
     check_same(open_checkpoint(folder), folder)
 
 
+def test_embeddings_that_are_not_shared_are_used_each_in_its_part(tmp_path: Path) -> None:
+    folder = write_copy(tmp_path, SHORT)
+    with_text("config.json", '"tie_codebooks_embeddings": true', '"tie_codebooks_embeddings": false')(folder)
+    tensors, name = load_file(folder / "model.safetensors"), "depth_decoder.model.embed_tokens.weight"
+    save_file(tensors | {name: tensors[name].flip(0).contiguous()}, folder / "model.safetensors")
+    check_same(open_checkpoint(folder), folder, frames=20)
+
+
 @pytest.mark.parametrize("own_tokenizer", [True, False], ids=["with a tokenizer", "without one"])
 def test_the_original_layout_loads_with_codec_and_tokenizer_from_elsewhere(
     own_tokenizer: bool, mimi: Path, tmp_path: Path
