@@ -59,7 +59,7 @@ def our_codes(opened: OpenedCheckpoint, frames: int = FRAMES) -> tuple[Tensor, n
     """Return greedy codes [frames, codebooks], and the tokens that they follow."""
     model = CSM(opened, device=CPU, dtype=torch.float32, rows=1)
     tokens = opened.read_tokenizer().encode(TEXT, 0)
-    return speak(Speaker.begin(model, 0, text_positions(model, tokens)), frames, ranks=1), tokens
+    return speak(Speaker.begin(model, 0, text_positions(model, tokens)), frames, top_k=1), tokens
 
 
 def check_same(opened: OpenedCheckpoint, reference: Path, adapter: Path | None = None, frames: int = FRAMES) -> None:
