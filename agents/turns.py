@@ -7,7 +7,7 @@ import asyncio
 from pipecat.pipeline.worker import PipelineWorker
 
 from csm_plugin.pipecat import TurnTimeline
-from csm_plugin.pipecat.timeline import Turn
+from csm_plugin.pipecat.turn import Turn
 
 INTERVAL_S = 0.1
 

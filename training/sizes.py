@@ -2,7 +2,7 @@
 
 from transformers import CsmConfig, CsmDepthDecoderConfig, MimiConfig
 
-from training.lm.tokens import AUDIO, AUDIO_EOS, BEGIN, NUMBER, PAD, VOCABULARY
+from training.tokens import AUDIO, AUDIO_EOS, BEGIN, NUMBER, PAD, VOCABULARY
 
 CODEBOOKS = 10
 CODES = 512  # a codebook

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.adapter import AdaptedTensors
@@ -193,8 +194,8 @@ def _kinds(stored: Mapping[str, Stored]) -> list[str]:
 
 def _bytes(thing: object) -> int:
     """Return the bytes of all tensors in a thing, whatever it is made of; what is shared counts once."""
-    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in _tensors_in(thing)}
-    return sum(storages.values())
+    storages = [tensor.untyped_storage() for tensor in _tensors_in(thing)]
+    return sum({StorageWeakRef(storage): storage.nbytes() for storage in storages}.values())
 
 
 def _tensors_in(thing: Any) -> Iterator[Tensor]:

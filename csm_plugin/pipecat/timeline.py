@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -25,64 +23,10 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameDirection
 
+from csm_plugin.pipecat.turn import HeardWord, Stretch, Turn
+
 MAX_TURNS = 256
 MAX_WORDS = 2_000
-
-
-@dataclass(slots=True)
-class Stretch:
-    """Speech without a pause, in seconds since the pipeline began; it goes on while it has no end."""
-
-    start_s: float
-    end_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HeardWord:
-    """A word of the agent's, and when it was heard, in seconds since the pipeline began."""
-
-    text: str
-    at_s: float
-
-
-@dataclass(slots=True)
-class Turn:
-    """What the user said, and what became of the answer. Times are in seconds since the pipeline began.
-
-    Args:
-        number: from 1.
-        user_speech: where voice activity detection heard the user.
-        user_text: what was understood.
-        first_token_s: when the LLM's answer began.
-        first_audio_s: when the first sound came out of the service.
-        agent_speech: where the agent was heard.
-        said: what was given to the voice to say.
-        words: what was heard of it, by the word.
-        interrupted_s: when the user cut it off.
-        heard: what the LLM's context has of it.
-    """
-
-    number: int
-    user_speech: list[Stretch] = field(default_factory=list)
-    user_text: str = ""
-    first_token_s: float | None = None
-    first_audio_s: float | None = None
-    agent_speech: list[Stretch] = field(default_factory=list)
-    said: str = ""
-    words: list[HeardWord] = field(default_factory=list)
-    interrupted_s: float | None = None
-    heard: str = ""
-    answered: bool = False
-
-    @property
-    def reply_delay_s(self) -> float | None:
-        """From the end of the user's speech to the beginning of the agent's, None if one of them is missing."""
-        ends = [stretch.end_s for stretch in self.user_speech if stretch.end_s is not None]
-        return self.agent_speech[0].start_s - max(ends) if ends and self.agent_speech else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON can hold it, with `reply_delay_s`."""
-        return asdict(self) | {"reply_delay_s": self.reply_delay_s}
 
 
 class TurnTimeline(BaseObserver):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csm_plugin.pipecat.timeline import Stretch, Turn
+from csm_plugin.pipecat.turn import Stretch, Turn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +55,29 @@ class HeldEncoder:
         """Let it encode what waits."""
         self.background._take_in = self._take_in  # type: ignore[method-assign]
         self._registry.wake()
+
+
+class HeldStep:
+    """Keeps an engine's device thread in its next step until it is let go, for 30 s at most."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._stepper = engine._scheduler.speaking.stepper
+        self._launch = self._stepper.launch
+        self._go_on = threading.Event()
+        self.began = threading.Event()
+        self.given_up = False
+        """Whether nobody let it go in time."""
+        self._stepper.launch = self._launch_late  # type: ignore[method-assign]
+
+    def let_go(self) -> None:
+        """Let the step end, and those after it go through."""
+        self._stepper.launch = self._launch  # type: ignore[method-assign]
+        self._go_on.set()
+
+    def _launch_late(self, rows: list[int], lengths: list[int], ranks: int) -> Any:
+        self.began.set()
+        self.given_up = not self._go_on.wait(30)
+        return self._launch(rows, lengths, ranks)
 
 
 class EditedSteps:

@@ -13,6 +13,12 @@ from csm_plugin.conversation.utterance import Utterance
 FRAME = Frame(np.ones(4, np.int32), np.zeros(1_920, np.float32))
 
 
+async def loop_turns() -> None:
+    """Let the loop go round often enough for a reader to take what is there."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def test_silence_that_is_held_back_does_not_end_the_reading() -> None:
     buffer = FrameBuffer()
     utterance = Utterance("One, two.", buffer, cancel=lambda: None, leave=lambda: None, taken=lambda: None)
@@ -23,7 +29,7 @@ async def test_silence_that_is_held_back_does_not_end_the_reading() -> None:
     reading = asyncio.create_task(read())
     for frames in ([FRAME], [], [], [FRAME, FRAME], []):
         buffer.deliver(frames)
-        await asyncio.sleep(0.01)
+        await loop_turns()
         assert not reading.done()
     buffer.finish("end")
     assert await reading == [1, 2]
@@ -38,8 +44,8 @@ async def test_words_that_come_after_the_last_frame_come_alone() -> None:
 
     reading = asyncio.create_task(read())
     buffer.deliver([FRAME])
-    await asyncio.sleep(0.01)
+    await loop_turns()
     buffer.deliver([])
-    await asyncio.sleep(0.01)
+    await loop_turns()
     buffer.finish("end", late=[Word("One.", 0.0, 0.08)])
     assert await reading == [(1, []), (0, ["One."])]

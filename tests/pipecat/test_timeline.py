@@ -12,7 +12,7 @@ import pytest
 from pipecat.frames.frames import LLMFullResponseEndFrame, LLMFullResponseStartFrame, LLMTextFrame, TTSSpeakFrame
 
 from csm_plugin.pipecat import CSMTTSService, TurnTimeline
-from csm_plugin.pipecat.timeline import Turn
+from csm_plugin.pipecat.turn import Turn
 from tests.pipecat.harness import running
 from tests.pipecat.room import Loudspeaker, talking
 from tests.scripted_engine import Script, ScriptedEngine

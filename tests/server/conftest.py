@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.running import RunningServer, running
+from tests.server.running import RunningServer, Stepped, running
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +21,11 @@ def server(tiny_checkpoint: Path) -> Iterator[RunningServer]:
     """A server with an engine of 4 rows, a queue of 16, and no keys."""
     with running(tiny_checkpoint) as server:
         yield server
+
+
+@pytest.fixture
+def stepped(server: RunningServer) -> Iterator[Stepped]:
+    """The server's engine, which makes a frame only when it may."""
+    stepped = Stepped(server.engine)
+    yield stepped
+    stepped.stop()

@@ -114,3 +114,29 @@ class Paced:
         self.made_s.append(time.perf_counter())
         self._next_s = self.made_s[-1] + self._frame_s
         return pending
+
+
+class Stepped:
+    """Lets an engine make only as many frames as it is allowed to: what comes has come of those."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._stepper = engine._scheduler.live_batch.stepper
+        self._launch = self._stepper.launch
+        self._allowed = threading.Semaphore(0)
+        self.made = 0
+        """How many it has made."""
+        self._stepper.launch = self._launch_allowed  # type: ignore[method-assign]
+
+    def allow(self, frames: int) -> None:
+        """Let it make some more."""
+        self._allowed.release(frames)
+
+    def stop(self) -> None:
+        """Let it make whatever it likes."""
+        self._stepper.launch = self._launch  # type: ignore[method-assign]
+        self._allowed.release()
+
+    def _launch_allowed(self, rows: list[int], lengths: list[int], ranks: int) -> Any:
+        self._allowed.acquire()
+        self.made += 1
+        return self._launch(rows, lengths, ranks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 from tests.server.decoding import decode
-from tests.server.running import Paced, RunningServer, wait_until
+from tests.server.running import RunningServer, Stepped, wait_until
 
 TEXT = "Hello there, this is a sentence."
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
@@ -29,6 +28,8 @@ TYPES = {
     "wav": "audio/wav",
     "pcm": "audio/pcm; rate=24000; channels=1",
 }
+AT_ONCE, ALL = 2, 1_000
+"""Frames out of which each format makes its first bytes, and more than any text has."""
 PADDING_S = 0.1
 """MP3 and AAC have a few frames of padding at either end."""
 
@@ -41,14 +42,6 @@ def expected(server: RunningServer, text: str = TEXT, seed: int = 1) -> np.ndarr
 def decoded(data: bytes, form: str) -> np.ndarray:
     """Decode a response: float [samples] at 24 kHz."""
     return np.frombuffer(data, "<i2") / 32_767 if form == "pcm" else decode(data)
-
-
-@pytest.fixture
-def paced(server: RunningServer) -> Iterator[Paced]:
-    """The server's engine, no faster than real time."""
-    paced = Paced(server.engine)
-    yield paced
-    paced.stop()
 
 
 @pytest.fixture
@@ -80,41 +73,35 @@ def test_every_format_holds_the_same_sound(server: RunningServer, form: str) -> 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_openais_client_hears_it_while_it_is_made(
-    server: RunningServer, client: openai.OpenAI, paced: Paced, form: Any
+    server: RunningServer, client: openai.OpenAI, stepped: Stepped, form: Any
 ) -> None:
-    for _ in range(3):  # a busy machine may be late once
-        paced.made_s.clear()
-        arrived_s, data = 0.0, b""
-        with client.audio.speech.with_streaming_response.create(
-            model="tts-1", voice="alloy", input="Hello there.", response_format=form, extra_body={"seed": 1}
-        ) as answer:
-            for piece in answer.iter_bytes(64):
-                arrived_s = arrived_s or time.perf_counter()
-                data += piece
-        first_ms = (arrived_s - paced.made_s[0]) * 1000
-        if first_ms < 200:
-            break
-    left_ms = (paced.made_s[-1] - arrived_s) * 1000
-    print(f"{form}: first bytes {first_ms:.0f} ms after the first frame, {left_ms:.0f} ms before the last was made")
-    assert first_ms < 200
-    assert left_ms > 0
-    assert len(decoded(data, form)) / SAMPLE_RATE_HZ == pytest.approx(len(paced.made_s) * FRAME_S, abs=PADDING_S)
+    stepped.allow(AT_ONCE)
+    with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input="Hello there.", response_format=form, extra_body={"seed": 1}
+    ) as answer:
+        pieces = answer.iter_bytes(64)
+        data = next(pieces)
+        assert stepped.made <= AT_ONCE
+        stepped.allow(ALL)
+        data += b"".join(pieces)
+    assert stepped.made > AT_ONCE
+    assert len(decoded(data, form)) / SAMPLE_RATE_HZ == pytest.approx(stepped.made * FRAME_S, abs=PADDING_S)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_curl_hears_it_while_it_is_made(server: RunningServer, paced: Paced, form: str) -> None:
+def test_curl_hears_it_while_it_is_made(server: RunningServer, stepped: Stepped, form: str) -> None:
     order = json.dumps({"input": "Hello there.", "response_format": form, "seed": 1})
     command = ["curl", "--silent", "--fail", "--no-buffer", "--noproxy", "*", "-H", "Content-Type: application/json",
                "--data", order, f"{server.url}/v1/audio/speech"]  # fmt: skip
+    stepped.allow(AT_ONCE)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         data = process.stdout.read(1)
-        arrived = time.perf_counter()
+        assert stepped.made <= AT_ONCE
+        stepped.allow(ALL)
         data += process.stdout.read()
     assert process.returncode == 0
-    print(f"{form}: curl's first byte {(arrived - paced.made_s[0]) * 1000:.0f} ms after the first frame")
-    assert arrived < paced.made_s[-1]
-    assert len(decoded(data, form)) / SAMPLE_RATE_HZ == pytest.approx(len(paced.made_s) * FRAME_S, abs=PADDING_S)
+    assert len(decoded(data, form)) / SAMPLE_RATE_HZ == pytest.approx(stepped.made * FRAME_S, abs=PADDING_S)
 
 
 def test_openais_client_reads_the_events(server: RunningServer, client: openai.OpenAI) -> None:

@@ -7,7 +7,7 @@ from transformers import CsmForConditionalGeneration
 
 from csm_plugin.evaluation.reference import Reference
 from tests.training.sizes import use_small_sizes
-from training import sizes
+from training import sizes, tokens
 from training.bundle import export
 from training.codec import codes, decoder, encoder
 from training.codec.codes import NOWHERE, Segment
@@ -15,7 +15,6 @@ from training.codec.ear import Ear
 from training.corpus import corpus
 from training.errors import MissingInput, TrainingError
 from training.lm import language_model as stage
-from training.lm import tokens
 from training.lm.batches import IGNORED, BatchSampler, collate
 from training.lm.guidance import speaker_loss
 from training.lm.language_model import LanguageTrainer, Plan

@@ -4,8 +4,8 @@ from itertools import islice
 
 from csm_plugin.evaluation.heldout import HELD_OUT
 from csm_plugin.text import normalize
+from training import tokens
 from training.corpus import texts
-from training.lm import tokens
 
 SPOKEN = [normalize(text) for text in HELD_OUT]
 DOCUMENTS = ["The plan of the garden is in this letter.", SPOKEN[0], *(text for text in SPOKEN if text not in HELD_OUT)]

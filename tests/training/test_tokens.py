@@ -2,8 +2,8 @@
 
 import pytest
 
+from training import tokens
 from training.bundle.export import tokenizer
-from training.lm import tokens
 
 
 @pytest.mark.parametrize(

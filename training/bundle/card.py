@@ -4,8 +4,8 @@ from pathlib import Path
 
 from training import files
 from training.corpus.voices import VOICES
-from training.lm.tokens import CHARACTERS
 from training.sizes import CODEBOOKS
+from training.tokens import CHARACTERS
 
 _CARD = """\
 ---

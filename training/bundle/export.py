@@ -27,8 +27,8 @@ from training.corpus.voices import VOICES
 from training.errors import CorruptFile, MissingInput
 from training.lm import language_model
 from training.lm.guidance import GUIDED_LAYERS
-from training.lm.tokens import AUDIO, AUDIO_EOS, BEGIN, CHARACTERS, END, NUMBER, PAD, REPLACED, SPECIAL
 from training.sizes import CODES, language_config
+from training.tokens import AUDIO, AUDIO_EOS, BEGIN, CHARACTERS, END, NUMBER, PAD, REPLACED, SPECIAL
 
 STAGE = "export"
 FOLDER = "csm-tiny"

@@ -31,14 +31,13 @@ def load_codec(folder: Path) -> MimiModel:
 
 @torch.no_grad()
 def place_codebooks(codec: MimiModel, coder: Coder) -> None:
-    """Give the quantiser its vectors."""
+    """Give a new quantiser, which has not computed with any yet, its vectors."""
     quantizer = codec.quantizer
     halves = quantizer.semantic_residual_vector_quantizer, quantizer.acoustic_residual_vector_quantizer
     layers = [layer.codebook for half in halves for layer in half.layers]
     for book, vectors in zip(layers, coder.books, strict=True):
         book.embed_sum.copy_(vectors)
         book.cluster_usage.fill_(1.0)
-        book._embed = None
 
 
 def decoder_modules(codec: MimiModel) -> nn.ModuleDict:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training import tokens
 from training.codec.codes import NOWHERE, Segment
 from training.corpus.voices import VOICES
-from training.lm import tokens
 from training.sizes import CODEBOOKS
 
 IGNORED = -100

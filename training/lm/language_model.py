@@ -71,8 +71,8 @@ class LanguageTrainer:
         self.plan, self.device, self.step, self.positions = plan, device, 0, 0
         self.sampler, self.codebooks = sampler, codebooks
         config = language_config()
-        config._attn_implementation = "eager"  # its weights are needed
         self.model = CsmForConditionalGeneration(config).to(device)
+        self.model.set_attn_implementation("eager")  # its weights are needed
         self.model.codec_model.requires_grad_(False)
         self.phoneme_head = nn.Linear(config.hidden_size, len(PHONEME_TIMES_S) * len(PHONEMES)).to(device)
         self.voice_head = nn.Linear(config.hidden_size, VOICE_CLASSES).to(device)

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from csm_plugin.settings import SAMPLE_RATE_HZ
 from training import files
-from training.corpus.synthesis import SAMPLE_RATE
 
 _WINDOW, _HOP = 1024, 128
 _HIGHEST_HZ = 5_000
@@ -24,8 +24,8 @@ def spectrograms(path: Path, recordings: Sequence[tuple[str, np.ndarray]], colum
         padded = np.pad(audio, (0, max(0, _WINDOW - len(audio))))
         frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP] * np.hanning(_WINDOW)
         level = 20 * np.log10(np.abs(np.fft.rfft(frames, axis=1)).T + 1e-2)
-        top = int(_HIGHEST_HZ / SAMPLE_RATE * _WINDOW)
-        extent = (0.0, len(audio) / SAMPLE_RATE, 0.0, _HIGHEST_HZ / 1000)
+        top = int(_HIGHEST_HZ / SAMPLE_RATE_HZ * _WINDOW)
+        extent = (0.0, len(audio) / SAMPLE_RATE_HZ, 0.0, _HIGHEST_HZ / 1000)
         axis.imshow(level[:top], origin="lower", aspect="auto", extent=extent, vmin=-25, vmax=35, cmap="magma")
         axis.set_title(name, fontsize=9)
     _write(figure, path)

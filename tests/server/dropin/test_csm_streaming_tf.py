@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.server.dropin.sounds import read_base64, tone_wav
-from tests.server.running import Paced, RunningServer, wait_until
+from tests.server.running import RunningServer, Stepped, wait_until
 
 
 def turn(recording: bytes, **fields: Any) -> str:
@@ -31,14 +30,15 @@ async def reply(socket: ClientConnection) -> list[np.ndarray]:
         pieces.append(read_base64(told["audio_chunk"]))
 
 
-async def test_a_turn_is_replied_to_while_the_reply_is_made(server: RunningServer, paced: Paced) -> None:
+async def test_a_turn_is_replied_to_while_the_reply_is_made(server: RunningServer, stepped: Stepped) -> None:
+    stepped.allow(2)
     async with connect(f"ws://127.0.0.1:{server.port}/ws", proxy=None) as socket:
         await socket.send(turn(tone_wav()))
         first = read_base64(json.loads(await socket.recv())["audio_chunk"])
-        arrived_s = time.perf_counter()
+        assert stepped.made <= 2
+        stepped.allow(1_000)
         rest = await reply(socket)
-    assert arrived_s < paced.made_s[-1]
-    assert len(first) + sum(map(len, rest)) == len(paced.made_s) * 1_920
+    assert len(first) + sum(map(len, rest)) == stepped.made * 1_920
 
 
 async def test_the_turn_is_what_the_reply_follows(server: RunningServer) -> None:

@@ -29,7 +29,7 @@ CSM_TTS = {"audio_base64", "sample_rate", "duration_ms", "processing_time_ms", "
         ({}, SESAME | CSM_TTS),
         ({"max_audio_length_ms": 5_000}, SESAME | CSM_TTS),
     ],
-    ids=str,
+    ids=["speaker", "all of Sesame's", "speaker_id", "watermark", "neither's", "a length"],
 )
 def test_generate_answers_in_the_form_of_whoever_asks(
     server: RunningServer, fields: dict[str, Any], answered: set[str]
