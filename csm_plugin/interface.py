@@ -46,6 +46,7 @@ class SpeechUtterance(Protocol):
     """Speech that is being made; iterate over it once. Safe from any thread."""
 
     text: str
+    """What is spoken, as the model reads it."""
 
     @property
     def finish_reason(self) -> str | None:

@@ -68,14 +68,14 @@ def parity(bench: Bench) -> dict[str, Any]:
     model = CSM(folder, device=bench.device, dtype=torch.float32, rows=2)
     found = {}
     for name, sampling in (("greedy", GREEDY), ("drawn", DRAWN)):
-        ranks = ranks_of(sampling)
+        top_k = ranks_of(sampling)
         alone, there = Rows([0], on_cpu.device), Rows([0], model.device)
-        wanted = speak(on_cpu, lambda held, ranks=ranks, rows=alone: on_cpu.step(rows, ranks, [held]), FRAMES, sampling)
+        wanted = speak(on_cpu, lambda held, top_k=top_k, rows=alone: on_cpu.step(rows, top_k, [held]), FRAMES, sampling)
         plain, graphs = FrameGraphs(model, graphs=False), FrameGraphs(model)
         ways = {
-            "exact steps": lambda held, ranks=ranks, rows=there: model.step(rows, ranks, [held]),
-            "fixed shapes": lambda held, ranks=ranks, plain=plain: plain.step([0], ranks),
-            "graphs": lambda held, ranks=ranks, graphs=graphs: graphs.step([0], ranks),
+            "exact steps": lambda held, top_k=top_k, rows=there: model.step(rows, top_k, [held]),
+            "fixed shapes": lambda held, top_k=top_k, plain=plain: plain.step([0], top_k),
+            "graphs": lambda held, top_k=top_k, graphs=graphs: graphs.step([0], top_k),
         }
         for way, step in ways.items():
             found[f"{name}, {way}"] = same_frames(wanted, speak(model, step, FRAMES, sampling))

@@ -46,9 +46,9 @@ def captures(bench: Bench) -> dict[str, Any]:
     require(graphs.graphs == wanted, f"{graphs.graphs} of {wanted} graphs were captured: see the warnings")
     plain = FrameGraphs(model, graphs=False)
     for sampling in (GREEDY, DRAWN):
-        ranks = ranks_of(sampling)
+        top_k = ranks_of(sampling)
         told = [
-            speak(model, lambda _, way=way, ranks=ranks: way.step([0], ranks), FRAMES, sampling)
+            speak(model, lambda _, way=way, top_k=top_k: way.step([0], top_k), FRAMES, sampling)
             for way in (plain, graphs)
         ]
         require(told[0] == told[1], f"{same_frames(*told)} of {FRAMES} frames are the same from the start")

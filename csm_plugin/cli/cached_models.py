@@ -16,7 +16,7 @@ from csm_plugin.model.known import KNOWN
 
 _ORIGINAL = {"audio_num_codebooks", "backbone_flavor"}
 _HELPERS: Mapping[str, Kind] = {one.codec: "codec" for one in KNOWN if one.codec}
-_KNOWN = {one.hub_id for one in KNOWN}
+_KNOWN = tuple(one.hub_id for one in KNOWN)  # what is looked for in it may be anything that JSON holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,11 +93,11 @@ def _fetch(options: argparse.Namespace, console: Console) -> int:
 def _complete(folder: Path, options: argparse.Namespace) -> None:
     """Fetch what a model does not bring."""
     from csm_plugin.model.checkpoint import find_checkpoint
-    from csm_plugin.model.hub.wanted import read_mapping
+    from csm_plugin.model.hub.wanted import read_mapping_in
     from csm_plugin.model.known import CODEC, TOKENIZER
 
     path = folder / "config.json"
-    config = read_mapping(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
+    config = read_mapping_in(path) if path.is_file() else {}
     if options.codec or "codec_config" not in config:
         find_checkpoint(options.codec or CODEC, kind="codec")
     if options.tokenizer or not (folder / "tokenizer.json").is_file():
@@ -113,12 +114,13 @@ def _remove(options: argparse.Namespace, console: Console) -> int:
         SettingsError: it is bundled or a folder, or there is nobody to ask.
     """
     from csm_plugin.cli.cached_models import removal
-    from csm_plugin.model.checkpoint import bundled_models, hub_id_and_revision
+    from csm_plugin.model.checkpoint import bundled_models, hub_id_and_revision, local_place
     from csm_plugin.model.hub.sizes import readable
 
     if options.model in bundled_models():
         raise SettingsError(f"{options.model} is a part of csm-plugin; it goes when csm-plugin is uninstalled")
-    if Path(options.model).expanduser().is_dir():
+    place = local_place(options.model)
+    if place is not None and os.path.isdir(place):
         raise SettingsError(f"{options.model} is a folder of yours, not in the hub's cache; delete it yourself")
     named = hub_id_and_revision(options.model)
     if named is None:

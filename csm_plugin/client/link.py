@@ -34,8 +34,8 @@ class Link:
 
     def __init__(self, urls: Sequence[str], api_key: str | None, patience_s: float) -> None:
         self._patience_s = patience_s
-        self._housed: dict[int, Record] = {}  # by their numbers on the socket
-        self._homeless: set[Record] = set()  # those that no server has
+        self._placed: dict[int, Record] = {}  # by their numbers on the socket
+        self._unplaced: set[Record] = set()  # those that no server has
         self._wires = itertools.count(1)
         self._departed: queue.SimpleQueue[tuple[Record, SpeakOrder | None]] = queue.SimpleQueue()
         self._draining = False
@@ -50,7 +50,7 @@ class Link:
         """Find a server for a record."""
 
         def settle() -> None:
-            self._homeless.add(record)
+            self._unplaced.add(record)
             self._house(record)
 
         self.connection.call(settle)
@@ -83,7 +83,7 @@ class Link:
     @property
     def is_needed(self) -> bool:
         """See `Owner`."""
-        return bool(self._housed or self._homeless)
+        return bool(self._placed or self._unplaced)
 
     def greet(self, hello: m.Hello) -> None:
         """See `Owner`. A server must speak with the same model as the first one: codes are of one model.
@@ -102,15 +102,15 @@ class Link:
     def begin(self) -> None:
         """See `Owner`."""
         self._draining = False
-        for record in tuple(self._homeless):
+        for record in tuple(self._unplaced):
             self._house(record)
 
     def lose(self) -> None:
         """See `Owner`."""
-        for record in self._housed.values():
+        for record in self._placed.values():
             record.lose()
-            self._homeless.add(record)
-        self._housed.clear()
+            self._unplaced.add(record)
+        self._placed.clear()
 
     def give_up(self, error: CSMError) -> None:
         """See `Owner`."""
@@ -124,18 +124,18 @@ class Link:
         while not self._departed.empty():
             self._see_off(*self._departed.get_nowait())
         before = time.monotonic() - self._patience_s
-        for record in self._homeless:
+        for record in self._unplaced:
             if record.lost_s is not None and record.lost_s < before:
                 told = f"no server could be reached for {self._patience_s:g} s; is it running under this address?"
                 record.fail(EngineUnreachableError(told), before)
-        if self._draining and not any(record.is_waiting for record in self._housed.values()):
+        if self._draining and not any(record.is_waiting for record in self._placed.values()):
             self.connection.leave()
 
     def take(self, message: m.ServerMessage | Packet) -> None:
         """See `Owner`."""
         match message:
             case Packet():
-                record = self._housed.get(message.conversation)
+                record = self._placed.get(message.conversation)
                 if record is not None:
                     record.take_packet(message)
             case m.Stats():
@@ -144,48 +144,48 @@ class Link:
                 self.voices = message.voices
             case m.Draining():
                 self._draining = True
-            case m.Opened() if message.conversation in self._housed:
-                self._housed[message.conversation].settle_in()
+            case m.Opened() if message.conversation in self._placed:
+                self._placed[message.conversation].settle_in()
             case m.Closed():
                 self._take_closed(message)
             case m.Began() | m.Words() | m.Ended() | m.Heard() | m.Context() | m.Failed():
                 wire = message.conversation
-                if wire is not None and wire in self._housed and self._housed[wire].take(message):
+                if wire is not None and wire in self._placed and self._placed[wire].take(message):
                     self._unhouse(wire)
 
     @property
     def _records(self) -> list[Record]:
-        return [*self._housed.values(), *self._homeless]
+        return [*self._placed.values(), *self._unplaced]
 
     def _house(self, record: Record) -> None:
-        """Open a homeless record on the server, if there is one that goes on."""
+        """Open a unplaced record on the server, if there is one that goes on."""
         if record.closed:
-            self._homeless.discard(record)
-        elif record in self._homeless and self.connection.is_open and not self._draining:
-            self._homeless.discard(record)
+            self._unplaced.discard(record)
+        elif record in self._unplaced and self.connection.is_open and not self._draining:
+            self._unplaced.discard(record)
             wire = next(self._wires)
-            self._housed[wire] = record
+            self._placed[wire] = record
             record.open(wire)
-        elif record in self._homeless:
+        elif record in self._unplaced:
             record.lose()
             self.connection.ring()
 
     def _unhouse(self, wire: int) -> None:
         """Take a record from a server that cannot go on with it, and find another place for it."""
-        record = self._housed.pop(wire)
+        record = self._placed.pop(wire)
         record.lose()
-        self._homeless.add(record)
+        self._unplaced.add(record)
         self.post(m.Close(conversation=wire))
         self.connection.call(partial(self._house, record), RETRY_S)
 
     def _take_closed(self, closed: m.Closed) -> None:
-        record = self._housed.get(closed.conversation)
+        record = self._placed.get(closed.conversation)
         if record is None or closed.error is None:
-            self._housed.pop(closed.conversation, None)
+            self._placed.pop(closed.conversation, None)
         elif passes(closed.error) or is_busy(closed.error):
             self._unhouse(closed.conversation)
         else:
-            del self._housed[closed.conversation]
+            del self._placed[closed.conversation]
             record.fail(error_of(closed.error))
             record.close()
 
@@ -195,6 +195,6 @@ class Link:
             record.cancel(spoken)
             return
         record.close()
-        self._homeless.discard(record)
-        for wire in [wire for wire, known in self._housed.items() if known is record]:
-            del self._housed[wire]
+        self._unplaced.discard(record)
+        for wire in [wire for wire, known in self._placed.items() if known is record]:
+            del self._placed[wire]

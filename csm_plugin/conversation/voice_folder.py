@@ -87,8 +87,8 @@ class VoiceFolder:
 
     def holds(self, name: str) -> bool:
         """Whether a voice's files are really in the folder, and no links that lead out of it; reads no folder."""
-        folder = self.path.resolve()
-        return all(path.resolve().is_relative_to(folder) for path in self._files(name, ALL_SUFFIXES))
+        folder = os.path.realpath(self.path)  # unlike Path.resolve it takes links that lead in a circle
+        return all(Path(os.path.realpath(path)).is_relative_to(folder) for path in self._files(name, ALL_SUFFIXES))
 
     def add(self, name: str, text: str, pcm: Pcm, *, style: VoiceStyle | None = None, replace: bool = False) -> None:
         """Keep a voice: all its files or, after an error, none. Blocks.

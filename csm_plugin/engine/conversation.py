@@ -116,8 +116,8 @@ class Conversation:
         longest = longest_utterance(spoken, sampling.max_seconds)
         script = Script.of(spoken, placed)
         clock = WordClock.of(script, self._session.pace, attention=self._scheduler.model.alignment is not None)
-        ranks = self._scheduler.model.config.drawing(sampling).ranks
-        job = SpeakJob(FrameBuffer(), entry, placed.tokens, continued, script, clock, sampling, ranks, seed, longest)
+        top_k = self._scheduler.model.config.drawing(sampling).largest_top_k
+        job = SpeakJob(FrameBuffer(), entry, placed.tokens, continued, script, clock, sampling, top_k, seed, longest)
         self._scheduler.registry.submit(self._session, job)
         return Utterance(
             spoken,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,7 @@ from loguru import logger
 
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.engine.conversation import Conversation
+from csm_plugin.engine.loading import stopped_at_exit
 from csm_plugin.engine.scheduler import Scheduler
 from csm_plugin.errors import SettingsError
 from csm_plugin.interface import EngineStats
@@ -113,13 +115,14 @@ class Engine:
         opened = open_checkpoint(folder, parts)
         kind = DTYPES[dtype] if dtype != "auto" else auto_dtype(parameters(opened.tensors), where)
         segments = opened.read_tokenizer()
-        csm = CSM(opened, device=where, dtype=kind, rows=max_conversations)
         name = _name(model, folder) + ("" if adapter is None else f"+{_name(adapter)}")
-        logger.info(
-            "model loaded", model=name, device=str(where), dtype=str(kind).removeprefix("torch."),
-            rows=max_conversations, mb_per_row=round(csm.bytes_per_row / 2**20, 1),
-        )  # fmt: skip
-        return cls(csm, segments, VoiceLibrary.beside(folder), name, max_queue, graphs=graphs)
+        with stopped_at_exit(opened.tensors) as tensors:
+            csm = CSM(replace(opened, tensors=tensors), device=where, dtype=kind, rows=max_conversations)
+            logger.info(
+                "model loaded", model=name, device=str(where), dtype=str(kind).removeprefix("torch."),
+                rows=max_conversations, mb_per_row=round(csm.bytes_per_row / 2**20, 1),
+            )  # fmt: skip
+            return cls(csm, segments, VoiceLibrary.beside(folder), name, max_queue, graphs=graphs)
 
     @property
     def sample_rate(self) -> int:

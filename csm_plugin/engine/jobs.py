@@ -42,7 +42,7 @@ class SpeakJob:
     script: Script
     clock: WordClock
     sampling: Sampling
-    ranks: int  # how many of the likeliest codes may be drawn
+    top_k: int  # how many of the likeliest codes may be drawn
     seed: int
     max_frames: int
     number: int = 0  # in the order in which jobs came, over all conversations

@@ -131,9 +131,9 @@ class LiveBatch:
         slots = [_slot(session) for session, _ in batch]
         jobs = [job for _, job in batch]
         lengths = [slot.length + job.launched - job.made for slot, job in zip(slots, jobs, strict=True)]
-        ranks = max(job.ranks for job in jobs)
+        top_k = max(job.top_k for job in jobs)
         try:
-            pending = self.stepper.launch([slot.row for slot in slots], lengths, ranks)
+            pending = self.stepper.launch([slot.row for slot in slots], lengths, top_k)
         except Exception as error:
             self._fail_batch(batch, error)
             return

@@ -74,13 +74,13 @@ class Stepper:
         if self._graphs is not None:
             self._graphs.prepare(top_ks)
 
-    def launch(self, rows: list[int], lengths: list[int], ranks: int) -> PendingStep:
+    def launch(self, rows: list[int], lengths: list[int], top_k: int) -> PendingStep:
         """Launch the next frame of `rows`, whose caches hold `lengths` positions."""
         if self._graphs is not None:
-            return PendingStep(self._graphs.step(rows, ranks))
+            return PendingStep(self._graphs.step(rows, top_k))
         if self._rows is None or self._rows.numbers != rows:
             self._rows = Rows(rows, self._model.device)
-        return PendingStep(self._model.step(self._rows, ranks, lengths))
+        return PendingStep(self._model.step(self._rows, top_k, lengths))
 
 
 def _to_host(tensor: Tensor) -> Tensor:

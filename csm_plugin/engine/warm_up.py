@@ -31,9 +31,9 @@ def warm_up(model: CSM, stepper: Stepper) -> None:
     if not stepper.lag:
         return
     began = time.monotonic()
-    ranks = model.config.drawing(Sampling()).ranks
-    stepper.prepare([1, ranks])
-    if not _speak(model, stepper, ranks):
+    top_k = model.config.drawing(Sampling()).largest_top_k
+    stepper.prepare([1, top_k])
+    if not _speak(model, stepper, top_k):
         logger.warning("the model's first output was not finite; try another dtype", dtype=str(model.dtype))
     Encoding(model.mimi, np.zeros(ENCODED_FRAMES * FRAME_SAMPLES, np.float32)).advance(ENCODED_FRAMES)
     logger.info("warmed up", seconds=round(time.monotonic() - began, 1), graphs=stepper.graphs)
@@ -59,7 +59,7 @@ def _speak(model: CSM, stepper: Stepper, most: int) -> bool:
         model.prefill(0, 0, context[:length])
     held = len(context[: PREFILLS[-1]])
     model.begin(0, held, context[:1], Sampling(), 0, FRAMES)
-    steps = [stepper.launch([0], [held + number], ranks) for number, ranks in enumerate((most, 1) * (FRAMES // 2))]
+    steps = [stepper.launch([0], [held + number], top_k) for number, top_k in enumerate((most, 1) * (FRAMES // 2))]
     finite = [step.wait().finite.all() for step in steps]
     model.end(0)
     model.clear(0)

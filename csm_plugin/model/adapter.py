@@ -32,6 +32,9 @@ SUPPORTED: dict[str, object] = {
 }
 """What would make the adapter something else than W + B A * scale; these values are what is supported."""
 
+BEGINNINGS = (True, False, None, "gaussian", "eva", "orthogonal")
+"""How an adapter may have begun. With others, PiSSA and OLoRA among them, PEFT changes the model's own weights too."""
+
 
 class AdaptedTensors:
     """Tensors with an adapter's weights added. Layers that the adapter leaves alone come as they are.
@@ -51,6 +54,13 @@ class AdaptedTensors:
         self._base = base
         self._fields = Fields(raw, folder / CONFIG)
         self._fields.require(SUPPORTED)
+        beginning = raw.get("init_lora_weights")
+        if beginning not in BEGINNINGS:
+            raise self._fields.wrong(
+                "init_lora_weights",
+                beginning,
+                "PEFT may have changed the model's own weights; save it with path_initial_model_for_weight_conversion",
+            )
         if not (folder / WEIGHTS).is_file():
             found = ", ".join(sorted(path.name for path in folder.glob("adapter_model.*"))) or "no weights"
             raise CheckpointFormatError(
@@ -61,8 +71,12 @@ class AdaptedTensors:
         self._whole: dict[str, str] = {}  # target weight -> tensor that replaces it
         for stored in self._files.names:
             self._place(stored)
+        if not self._files.names:
+            raise CheckpointFormatError(f"{folder / WEIGHTS} holds no tensors; save the adapter again")
         for target, sides in self._sides.items():
             self._check(target, sides)
+        for target, stored in self._whole.items():
+            self._check_whole(target, stored)
         self.rank = max((self._files.stored(sides["A"]).shape[0] for sides in self._sides.values()), default=0)
 
     def __contains__(self, name: str) -> bool:
@@ -111,14 +125,25 @@ class AdaptedTensors:
         path = self._files.folder / WEIGHTS
         if set(sides) != {"A", "B"}:
             raise CheckpointFormatError(f"{path} lacks one side of {target!r}; save the adapter again")
+        for stored in sides.values():
+            self._files.stored(stored).check(None)
         down, up = (self._files.stored(sides[side]).shape for side in "AB")
-        found, wanted = (up[0], down[-1]), self._base.stored(target).shape
-        if len(down) != 2 or len(up) != 2 or down[0] != up[1] or found != wanted:
+        wanted = self._base.stored(target).shape
+        if len(down) != 2 or len(up) != 2 or down[0] != up[1] or down[0] < 1 or (up[0], down[1]) != wanted:
             made_for = self._fields.raw.get("base_model_name_or_path")
             raise CheckpointFormatError(
                 f"{path}: {target!r} is changed by {up} x {down}, the model's is {wanted}: the adapter is for another "
                 f"model ({made_for or 'it does not say which'})"
             )
+        self._scale(target, down[0])
+
+    def _check_whole(self, target: str, stored: str) -> None:
+        """Make sure that a tensor can take the place of the model's."""
+        if target in self._sides:
+            raise CheckpointFormatError(
+                f"{self._files.folder / WEIGHTS} both changes and replaces {target!r}; merge it with PEFT first"
+            )
+        self._files.stored(stored).check(self._base.stored(target).shape)
 
     def _scale(self, target: str, rank: int) -> float:
         alpha = self._alpha(target.removesuffix(".weight"))

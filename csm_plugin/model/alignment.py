@@ -21,7 +21,7 @@ Seen = tuple[slice, tuple[Tensor, ...], tuple[Tensor, ...], Tensor | None]
 """A run of rows: their places in the batch, each layer's keys [b, Hkv, end, hd] and values, and their mask."""
 
 
-class Gaze:
+class AttentionProbe:
     """Adds up the attention scores of one step's heads, in float32: they are large, and half a token's place hangs on
     differences that 16 bits would round away.
 
@@ -97,7 +97,7 @@ class Alignment:
         self._texts[row] = -torch.inf
         self._texts[row, text.start : text.stop] = 0.0
 
-    def gaze(self, rows: Rows, *, fixed_shapes: bool) -> Gaze:
+    def probe(self, rows: Rows, *, fixed_shapes: bool) -> AttentionProbe:
         """Return what takes in the attention of one step, of the rows' texts only unless in fixed shapes."""
         if fixed_shapes:
             window = range(len(self._places))
@@ -105,9 +105,9 @@ class Alignment:
             spans = [self._on_host[row] for row in rows.numbers]
             window = range(min(span.start for span in spans), max(1, *(span.stop for span in spans)))
         texts = [self._texts[kept, window.start : window.stop] for _, kept in rows.runs]
-        return Gaze(self._heads, texts, window, self._scale)
+        return AttentionProbe(self._heads, texts, window, self._scale)
 
-    def tokens(self, rows: Rows, gaze: Gaze) -> Tensor:
+    def tokens(self, rows: Rows, probe: AttentionProbe) -> Tensor:
         """Return where each row's text is spoken, as an index of its tokens: float32 [B], NaN without a text."""
-        places = self._places[gaze.window.start : gaze.window.stop]
-        return torch.mv(torch.softmax(gaze.scores, dim=-1), places) - rows.take(self._first)
+        places = self._places[probe.window.start : probe.window.stop]
+        return torch.mv(torch.softmax(probe.scores, dim=-1), places) - rows.take(self._first)

@@ -34,9 +34,8 @@ def reader(tensors: Tensors, dtype: torch.dtype, device: torch.device) -> Read:
 
 def build_backbone(read: Read, config: ModelConfig, device: torch.device) -> Transformer:
     """Build the backbone's transformer."""
-    shape = config.backbone
-    rotation = shape.rope.table(shape.head_dim, shape.positions + 1).to(device)  # one more for idle rows
-    return _transformer(read, "backbone_model", shape, rotation)
+    places = config.backbone.positions + 1  # one more for idle rows
+    return _transformer(read, "backbone_model", config.backbone, places, device)
 
 
 def build_depth(
@@ -44,12 +43,11 @@ def build_depth(
 ) -> tuple[Transformer, DepthWeights]:
     """Build the depth decoder, its code embeddings multiplied by the input projection."""
     shape = replace(config.depth, positions=config.codebooks)
-    rotation = shape.rope.table(shape.head_dim, shape.positions).to(device)
-    transformer = _transformer(read, "depth_decoder.model", shape, rotation)
+    transformer = _transformer(read, "depth_decoder.model", shape, shape.positions, device)
     books, vocabulary, size = config.codebooks, config.vocabulary, config.codebook_size
     width = config.backbone.width
     projection = read("depth_decoder.model.inputs_embeds_projector.weight", shape.width, width)
-    name = DEPTH_EMBEDDING if DEPTH_EMBEDDING in tensors else BACKBONE_EMBEDDING
+    name = BACKBONE_EMBEDDING if config.tied and DEPTH_EMBEDDING not in tensors else DEPTH_EMBEDDING
     table = read(name, books * vocabulary, width).view(books, vocabulary, width)
     projected = torch.stack([book[:size] @ projection.T for book in table[:-1]])
     heads = read("depth_decoder.codebooks_head.weight", books - 1, shape.width, vocabulary)
@@ -64,7 +62,7 @@ def build_depth(
 def build_frame_embedding(read: Read, tensors: Tensors, config: ModelConfig) -> Tensor:
     """Return the backbone's code embeddings [codebooks * codebook_size, D] of all codes that can occur."""
     books, width = config.codebooks, config.backbone.width
-    name = BACKBONE_EMBEDDING if BACKBONE_EMBEDDING in tensors else DEPTH_EMBEDDING
+    name = DEPTH_EMBEDDING if config.tied and BACKBONE_EMBEDDING not in tensors else BACKBONE_EMBEDDING
     table = read(name, books * config.vocabulary, width).view(books, config.vocabulary, width)
     return table[:, : config.codebook_size].reshape(-1, width)
 
@@ -76,9 +74,9 @@ def build_first_head(read: Read, config: ModelConfig) -> Tensor:
     return _behind_norm(head, read("backbone_model.norm.weight", width))
 
 
-def _transformer(read: Read, prefix: str, shape: TransformerShape, rotation: Tensor) -> Transformer:
+def _transformer(read: Read, prefix: str, shape: TransformerShape, positions: int, device: torch.device) -> Transformer:
     layers = [_layer(read, f"{prefix}.layers.{index}", shape) for index in range(shape.layers)]
-    return Transformer(shape, layers, rotation)
+    return Transformer(shape, layers, shape.rope.table(shape.head_dim, positions).to(device))  # the layers fit it
 
 
 def _layer(read: Read, prefix: str, shape: TransformerShape) -> Layer:

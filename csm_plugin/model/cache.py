@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from csm_plugin.model.alignment import Gaze, Seen
+from csm_plugin.model.alignment import AttentionProbe, Seen
 from csm_plugin.model.attention import attention_on, padded
 from csm_plugin.model.rows import Rows
 from csm_plugin.model.transformer import Attend, Transformer, pairs, rotate
@@ -50,13 +50,15 @@ class KVCache:
 
         return attend
 
-    def step(self, rows: Rows, positions: Tensor, lengths: list[int] | None, gaze: Gaze | None = None) -> Attend:
+    def step(
+        self, rows: Rows, positions: Tensor, lengths: list[int] | None, probe: AttentionProbe | None = None
+    ) -> Attend:
         """Return the attention of one new position a row.
 
         Args:
             positions: int64 [B], where the new keys go; all before them are valid.
             lengths: the same on the host, so that no more than needed is read. None reads everything, in fixed shapes.
-            gaze: takes in where the queries look.
+            probe: takes in where the queries look.
         """
         shape = self.shape
         if lengths is None:
@@ -71,8 +73,8 @@ class KVCache:
             qkv = self._project(x, weight, rotation)
             self._by_place[layer].index_copy_(0, places, qkv[:, shape.heads :])
             queries = qkv[:, : shape.heads].unflatten(1, (shape.kv_heads, -1))  # [B, Hkv, G, hd]
-            if gaze is not None:
-                gaze.look(layer, queries, seen)
+            if probe is not None:
+                probe.look(layer, queries, seen)
             mixed = [self._mix(queries[batch], keys[layer], values[layer], bias) for batch, keys, values, bias in seen]
             return (mixed[0] if len(mixed) == 1 else torch.cat(mixed)).flatten(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -41,10 +42,10 @@ def find_checkpoint(model: str | Path, *, kind: Kind = "model") -> Path:
     """
     if isinstance(model, str) and model in bundled_models():
         return _undamaged(BUNDLED / model)
-    folder = Path(model).expanduser()
-    if str(model) and folder.is_dir():
+    folder = local_place(model)
+    if folder is not None and os.path.isdir(folder):
         return folder
-    if folder.is_file():
+    if folder is not None and os.path.isfile(folder):
         raise CheckpointNotFound(f"{folder} is a file; pass the folder that holds {_NEEDED[kind]}")
     named = hub_id_and_revision(model)
     if named is None:
@@ -54,6 +55,14 @@ def find_checkpoint(model: str | Path, *, kind: Kind = "model") -> Path:
             "or a hub id such as 'sesame/csm-1b' or 'sesame/csm-1b@main'"
         )
     return fetch(*named, kind)
+
+
+def local_place(model: str | Path) -> Path | None:
+    """Return the path that a name would have on this machine, None if it can be none; whether it is there is open."""
+    try:
+        return Path(model).expanduser() if str(model) else None
+    except RuntimeError:  # it begins with "~" and the name of nobody
+        return None
 
 
 def hub_id_and_revision(model: str | Path) -> tuple[str, str] | None:
@@ -70,7 +79,8 @@ def is_on_hub(model: str | Path) -> bool:
     """Whether `find_checkpoint` would look for it on the hub."""
     if isinstance(model, str) and model in bundled_models():
         return False
-    return not Path(model).expanduser().exists() and hub_id_and_revision(model) is not None
+    place = local_place(model)
+    return (place is None or not os.path.exists(place)) and hub_id_and_revision(model) is not None
 
 
 def here(model: str | Path, kind: Kind) -> Path | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from csm_plugin.model.fields import Fields
 from csm_plugin.model.flavours import backbone_flavour
 from csm_plugin.model.generation import Drawing, Generation, read_generation
-from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
+from csm_plugin.model.mimi.config import MAX_FRAMES, CodecConfig, read_codec_config
 from csm_plugin.model.rope import Rope
 from csm_plugin.model.transformer import TransformerShape
 from csm_plugin.settings import Sampling, VoiceStyle
@@ -35,6 +35,7 @@ class ModelConfig:
     generation: Generation
     voice_style: VoiceStyle = "context"  # how it follows a voice prompt for which nobody says it
     spaced: bool = False  # a space stands between `[speaker]` and the text
+    tied: bool = True  # backbone and depth decoder share the embeddings of codes, so that one table is enough
 
     @property
     def codebook_size(self) -> int:
@@ -100,6 +101,7 @@ def complete_config(
         generation,
         voice_style=generation.voice_style or flavour.voice_style,
         spaced=flavour.spaced,
+        tied=fields.raw.get("tie_codebooks_embeddings") is not False,
     )
     if config.vocabulary < config.codebook_size:
         raise fields.wrong("vocab_size", config.vocabulary, f"the codec has {config.codebook_size} codes")
@@ -124,7 +126,7 @@ def _shape(fields: Fields, default: TransformerShape) -> TransformerShape:
         kv_heads=kv_heads,
         head_dim=head_dim,
         mlp_width=fields.size("intermediate_size", default.mlp_width),
-        positions=fields.size("max_position_embeddings", default.positions),
+        positions=min(fields.size("max_position_embeddings", default.positions), MAX_FRAMES),
         norm_eps=fields.number("rms_norm_eps", default.norm_eps),
         rope=fields.rope(THETA),
     )

@@ -19,7 +19,7 @@ from csm_plugin.model.devices import send
 from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.opened import OpenedCheckpoint, open_checkpoint
 from csm_plugin.model.rows import Rows
-from csm_plugin.model.sampler import PARTS, Draw, utterance_noise
+from csm_plugin.model.sampler import PARTS, Sampler, utterance_noise
 from csm_plugin.settings import TEXT, Sampling
 
 
@@ -141,27 +141,27 @@ class CSM:
         self._position[row] = self.positions
 
     @torch.inference_mode()
-    def step(self, rows: Rows, ranks: int, lengths: list[int] | None) -> Frames:
+    def step(self, rows: Rows, top_k: int, lengths: list[int] | None) -> Frames:
         """Make the next frame of some rows, without waiting for the device.
 
         Args:
             rows: rows that are not live among them, as `rows.live` tells, stay as they are.
-            ranks: the most codes that a live row may choose from (1 where all are greedy).
+            top_k: the most codes that a live row may choose from (1 where all are greedy).
             lengths: each row's valid positions, so that attention reads no more than those; None for fixed shapes.
         """
         positions, frame = rows.take(self._position), rows.take(self._frame)
-        gaze = None if self.alignment is None else self.alignment.gaze(rows, fixed_shapes=lengths is None)
-        attend = self.cache.step(rows, positions, lengths, gaze)
+        probe = None if self.alignment is None else self.alignment.probe(rows, fixed_shapes=lengths is None)
+        attend = self.cache.step(rows, positions, lengths, probe)
         hidden = self.backbone.run(rows.take(self._next_input).clone(), attend)  # [B, D]
         logits = F.linear(hidden, self.first_head)
-        draw = self._draw(rows, frame, ranks)
-        codes, last_logits = self.depth.frame(hidden, draw.codes(logits, 0), draw)
+        sampler = self._sampler(rows, frame, top_k)
+        codes, last_logits = self.depth.frame(hidden, sampler.codes(logits, 0), sampler)
         pcm = self.mimi.decode(codes[:, None], self.decoder_state, rows)
         rows.put(self._next_input, self._embed_frames(codes))
         rows.put(self._position, positions + 1)
         rows.put(self._frame, frame + 1)
         failed = logits.sum(-1, dtype=torch.float32) + last_logits.sum(-1, dtype=torch.float32) + pcm.sum(-1)
-        tokens = self.alignment.tokens(rows, gaze) if self.alignment is not None and gaze is not None else None
+        tokens = self.alignment.tokens(rows, probe) if self.alignment is not None and probe is not None else None
         return Frames(codes, pcm, torch.isfinite(failed), tokens)
 
     @torch.inference_mode()
@@ -179,11 +179,11 @@ class CSM:
         """Forget a row's cache, not-finite numbers included."""
         self.cache.clear(row)
 
-    def _draw(self, rows: Rows, frame: Tensor, ranks: int) -> Draw:
-        return Draw(
+    def _sampler(self, rows: Rows, frame: Tensor, top_k: int) -> Sampler:
+        return Sampler(
             uniform=self._noise[rows.index, frame].unsqueeze(-1).unbind(1),
             inverse_temperature=rows.take(self._inverse_temperature).unbind(1),
-            rank_bias=rows.take(self._rank_bias)[:, :, :ranks].unbind(1),
+            rank_bias=rows.take(self._rank_bias)[:, :, :top_k].unbind(1),
         )
 
     def _embed(self, inputs: np.ndarray) -> Tensor:

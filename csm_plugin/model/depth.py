@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csm_plugin.model.attention import attention_on
-from csm_plugin.model.sampler import Draw
+from csm_plugin.model.sampler import Sampler
 from csm_plugin.model.transformer import Attend, Transformer, pairs, rotate
 
 
@@ -57,13 +57,13 @@ class DepthDecoder:
         self._places: dict[int, list[list[_Place]]] = {}
         self._mix = attention_on(weights.heads.device, weights.heads.dtype, shape.head_dim)
 
-    def frame(self, hidden: Tensor, first: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+    def frame(self, hidden: Tensor, first: Tensor, sampler: Sampler) -> tuple[Tensor, Tensor]:
         """Complete a frame.
 
         Args:
             hidden: the backbone's last hidden state, [B, D].
             first: codes of codebook 0, int64 [B].
-            draw: how codes are drawn.
+            sampler: how codes are drawn.
 
         Returns:
             all codes of the frame, int64 [B, K]; the last logits, [B, V], by which a caller sees numeric failure.
@@ -75,12 +75,12 @@ class DepthDecoder:
         x = torch.cat((F.linear(hidden, self.weights.projection), F.embedding(first, self._embeddings[0])))  # [2 B, Dd]
         x = self.transformer.run(x, self._attend(places[0], 0, 2))[rows:]
         logits = F.linear(x, self._heads[0])
-        codes = [first, draw.codes(logits, 1)]
+        codes = [first, sampler.codes(logits, 1)]
         for book in range(1, len(self._heads)):
             x = F.embedding(codes[book], self._embeddings[book])
             x = self.transformer.run(x, self._attend(places[book], book + 1, 1))
             logits = F.linear(x, self._heads[book])
-            codes.append(draw.codes(logits, book + 1))
+            codes.append(sampler.codes(logits, book + 1))
         return torch.stack(codes, dim=1), logits
 
     def _attend(self, places: list[_Place], begin: int, length: int) -> Attend:

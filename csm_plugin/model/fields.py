@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.rope import Rope
+from csm_plugin.model.rope import Rope, is_positive
+
+LARGEST = 2**31 - 1
+"""No tensor of any model is longer in one direction."""
 
 
 class Fields:
@@ -27,27 +29,27 @@ class Fields:
         self.prefix = prefix
 
     def size(self, name: str, default: int | None) -> int:
-        """Return a whole number of at least 1.
+        """Return a whole number from 1 to `LARGEST`.
 
         Raises:
             CheckpointFormatError: it is something else, as for all of these; or it is missing and has no default.
         """
         value = self._get(name, default)
-        if type(value) is not int or value < 1:
-            raise self.wrong(name, value, "it must be a whole number of at least 1")
-        return value
+        if not _is_size(value):
+            raise self.wrong(name, value, f"it must be a whole number of at least 1, and at most {LARGEST:,}")
+        return int(value)
 
     def sizes(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """Return several of them."""
         values = self._get(name, default)
-        if not isinstance(values, list | tuple) or not all(type(value) is int and value >= 1 for value in values):
-            raise self.wrong(name, values, "it must be a list of whole numbers of at least 1")
+        if not isinstance(values, list | tuple) or not all(map(_is_size, values)):
+            raise self.wrong(name, values, f"it must be a list of whole numbers from 1 to {LARGEST:,}")
         return tuple(values)
 
     def number(self, name: str, default: float) -> float:
         """Return a positive number."""
         value = self._get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        if not is_positive(value):
             raise self.wrong(name, value, "it must be a positive number")
         return float(value)
 
@@ -79,6 +81,10 @@ class Fields:
     def _get(self, name: str, default: Any) -> Any:
         value = self.raw.get(name)
         return default if value is None else value
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 1 <= value <= LARGEST
 
 
 def read_json(path: Path) -> Any:

@@ -35,7 +35,7 @@ class Drawing:
         return (self.temperature, self.top_k), (self.depth_temperature, self.depth_top_k)
 
     @property
-    def ranks(self) -> int:
+    def largest_top_k(self) -> int:
         """How many of the likeliest codes may be drawn at most."""
         return max(self.top_k, self.depth_top_k)
 

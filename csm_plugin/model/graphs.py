@@ -58,15 +58,15 @@ class FrameGraphs:
         if self._recorder is None:
             return
         for size in sorted(self.sizes if sizes is None else sizes, reverse=True):
-            for ranks in sorted({self._size_of_top_k(top_k) for top_k in top_ks}, reverse=True):
-                self._graph(self._recorder, size, ranks)
+            for top_k in sorted({self._size_of_top_k(top_k) for top_k in top_ks}, reverse=True):
+                self._graph(self._recorder, size, top_k)
 
-    def step(self, rows: Sequence[int], ranks: int) -> Frames:
+    def step(self, rows: Sequence[int], top_k: int) -> Frames:
         """Make the next frame of some rows, without waiting for the device.
 
         Args:
             rows: the rows to advance.
-            ranks: the largest top_k among them (1 where all are greedy).
+            top_k: the largest top_k among them (1 where all are greedy).
 
         Returns:
             their frames, in the order of `rows`; on a GPU valid until the next step.
@@ -78,45 +78,45 @@ class FrameGraphs:
             self._live.copy_(send(live, self._model.device))
             self._rows = Rows(rows, self._model.device)
         size = next(size for size in self.sizes if size > max(self._rows.numbers))
-        frames = self._run(size, self._size_of_top_k(ranks))
+        frames = self._run(size, self._size_of_top_k(top_k))
         take = self._rows.take
         tokens = None if frames.tokens is None else take(frames.tokens)
         return Frames(take(frames.codes), take(frames.pcm), take(frames.finite), tokens)
 
-    def _run(self, size: int, ranks: int) -> Frames:
-        captured = None if self._recorder is None else self._graph(self._recorder, size, ranks)
+    def _run(self, size: int, top_k: int) -> Frames:
+        captured = None if self._recorder is None else self._graph(self._recorder, size, top_k)
         if captured is None:
-            return self._plain(size, ranks)
+            return self._plain(size, top_k)
         captured.graph.replay()
         return captured.frames
 
-    def _plain(self, size: int, ranks: int) -> Frames:
+    def _plain(self, size: int, top_k: int) -> Frames:
         """Step the live ones of the first rows."""
-        return self._model.step(self._first(size), ranks, None)
+        return self._model.step(self._first(size), top_k, None)
 
     def _first(self, size: int) -> Rows:
         if size not in self._fixed:
             self._fixed[size] = Rows(range(size), self._model.device, self._live[:size])
         return self._fixed[size]
 
-    def _graph(self, recorder: Recorder, size: int, ranks: int) -> _Captured | None:
-        if (size, ranks) not in self._captured:
-            self._captured[size, ranks] = self._capture(recorder, size, ranks)
-        return self._captured[size, ranks]
+    def _graph(self, recorder: Recorder, size: int, top_k: int) -> _Captured | None:
+        if (size, top_k) not in self._captured:
+            self._captured[size, top_k] = self._capture(recorder, size, top_k)
+        return self._captured[size, top_k]
 
-    def _capture(self, recorder: Recorder, size: int, ranks: int) -> _Captured | None:
+    def _capture(self, recorder: Recorder, size: int, top_k: int) -> _Captured | None:
         """Record a step; in the warm-up no row is live, so it leaves no trace."""
         step, live = self._model.step, self._first(size)
         nobody = Rows(range(size), self._model.device, self._nobody[:size])
         try:
-            return _Captured(*recorder.record(lambda: step(nobody, ranks, None), lambda: step(live, ranks, None)))
+            return _Captured(*recorder.record(lambda: step(nobody, top_k, None), lambda: step(live, top_k, None)))
         except Exception as error:
             logger.warning(
                 "a step could not be captured as a CUDA graph; steps of its size will run without one, which is slower",
-                rows=size, top_k=ranks, error=f"{type(error).__name__}: {error}".splitlines()[0],
+                rows=size, top_k=top_k, error=f"{type(error).__name__}: {error}".splitlines()[0],
             )  # fmt: skip
             return None
 
-    def _size_of_top_k(self, ranks: int) -> int:
+    def _size_of_top_k(self, top_k: int) -> int:
         codes = self._model.config.codebook_size
-        return min((size for size in (*RANKS, codes) if size >= ranks), default=codes)
+        return min((size for size in (*RANKS, codes) if size >= top_k), default=codes)

@@ -13,30 +13,30 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.build import build_backbone, build_depth, build_first_head, build_frame_embedding, reader
+from csm_plugin.model.adapter import AdaptedTensors
 from csm_plugin.model.cache import KVCache
 from csm_plugin.model.checkpoint import find_checkpoint, here, hub_id_and_revision, is_on_hub
 from csm_plugin.model.config import ModelConfig
+from csm_plugin.model.headers import META, HeaderTensors, build_skeleton
 from csm_plugin.model.hub import peek
 from csm_plugin.model.known import CODEC as CODEC_ID
 from csm_plugin.model.known import TOKENIZER as TOKENIZER_ID
 from csm_plugin.model.known import Layout
-from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.mimi.config import CodecConfig
 from csm_plugin.model.opened import (
+    OpenedCheckpoint,
     Parts,
     arrange,
     brings_codec,
     brings_tokenizer,
-    check_family,
+    check_is_csm,
     read_codec_folder,
     read_fields,
 )
+from csm_plugin.model.original import as_original
 from csm_plugin.model.weights import CODEC, Stored, Tensors, WeightFiles, WithCodec
 from csm_plugin.settings import VoiceStyle
 
-META = torch.device("meta")
-_KINDS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by dtype. The codec is float32 in each of them."""
 PARTS = {
@@ -76,7 +76,7 @@ class Inspection:
         voice_style: how it follows a voice prompt.
         files: the weight files, and their sizes in bytes.
         fetched: whether all of them are here.
-        needs: what it takes, by dtype; empty if it cannot be loaded.
+        needs: what it takes, by dtype; empty if its tensors do not fit its configuration.
         missing: what it needs and does not bring, and is not here either.
         problem: why it cannot be loaded; None if nothing is known against it.
     """
@@ -94,46 +94,6 @@ class Inspection:
     problem: str | None
 
 
-class HeaderTensors:
-    """Tensors of which only the headers are there: what `get` returns has a shape and no numbers.
-
-    Args:
-        where: what errors call them.
-        stored: how each of them is stored.
-    """
-
-    def __init__(self, where: Path, stored: Mapping[str, Stored]) -> None:
-        self._where = where
-        self._stored = stored
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._stored
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(self._stored)
-
-    def stored(self, name: str) -> Stored:
-        """Return how a tensor is stored.
-
-        Raises:
-            CheckpointFormatError: it is missing.
-        """
-        if name not in self._stored:
-            raise CheckpointFormatError(f"{self._where} lacks the tensor {name!r}; download the checkpoint again")
-        return self._stored[name]
-
-    def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
-        """Return a tensor of the meta device.
-
-        Raises:
-            CheckpointFormatError: it is missing, or not as the configuration demands.
-        """
-        stored = self.stored(name)
-        stored.check(name, shape)
-        return torch.empty(stored.shape, dtype=_KINDS[stored.kind], device=META)
-
-
 def inspect_checkpoint(model: str | Path, parts: Parts | None = None) -> Inspection:
     """Look at a checkpoint, here or on the hub, without reading its numbers. Blocks.
 
@@ -145,7 +105,9 @@ def inspect_checkpoint(model: str | Path, parts: Parts | None = None) -> Inspect
     named = hub_id_and_revision(model) if is_on_hub(model) else None
     if named is not None:
         seen = peek(*named)
-        stored = {name: Stored(seen.folder / file, kind, shape) for name, (file, kind, shape) in seen.headers.items()}
+        stored = {
+            name: Stored(seen.folder / file, name, kind, shape) for name, (file, kind, shape) in seen.headers.items()
+        }
         return _inspect(seen.folder, stored, seen.weights, fetched=seen.cached, parts=parts or Parts())
     folder = find_checkpoint(model)
     files = WeightFiles.of(folder, read_fields(folder).raw)
@@ -157,22 +119,31 @@ def inspect_checkpoint(model: str | Path, parts: Parts | None = None) -> Inspect
 def _inspect(
     folder: Path, stored: Mapping[str, Stored], files: Mapping[str, int], *, fetched: bool, parts: Parts
 ) -> Inspection:
-    fields, headers = read_fields(folder), HeaderTensors(folder, stored)
-    check_family(fields, headers)
+    headers = as_original(HeaderTensors(folder, stored))
+    fields = read_fields(folder, files)
+    check_is_csm(headers, fields)
     own_codec = parts.codec is None and brings_codec(headers)
+    own_tokenizer = parts.tokenizer is None and brings_tokenizer(folder)
     codec = None if own_codec else here(parts.codec or CODEC_ID, "codec")
+    tokenizer = folder if own_tokenizer else here(parts.tokenizer or TOKENIZER_ID, "tokenizer")
+    adapter = None if parts.adapter is None else here(parts.adapter, "adapter")
     missing = [] if own_codec or codec is not None else [f"the codec, {parts.codec or CODEC_ID}: codec=…"]
-    if not brings_tokenizer(folder) and here(parts.tokenizer or TOKENIZER_ID, "tokenizer") is None:
+    if tokenizer is None:
         missing.append(f"the tokenizer, {parts.tokenizer or TOKENIZER_ID}: tokenizer=…")
+    if adapter is None and parts.adapter is not None:
+        missing.append(f"the adapter, {parts.adapter}")
     sizes = None if own_codec else CodecConfig() if codec is None else read_codec_folder(codec)
     layout, config, tensors = arrange(fields, headers, sizes, parts.head_dims)
     if codec is not None:
-        others = WeightFiles.of(codec, {})
-        tensors = WithCodec(tensors, HeaderTensors(codec, {name: others.stored(name) for name in others.names}))
+        tensors = WithCodec(tensors, WeightFiles.of(codec, {}))
     needs: dict[str, Needs] = {}
     problem = None
     try:
         needs = _needs(tensors, config)
+        if adapter is not None:
+            AdaptedTensors(tensors, adapter)
+        if tokenizer is not None:
+            OpenedCheckpoint(folder, layout, config, tensors, tokenizer).read_tokenizer()
     except CheckpointFormatError as error:
         problem = str(error)
     return Inspection(
@@ -192,20 +163,16 @@ def _inspect(
 
 def _needs(tensors: Tensors, config: ModelConfig) -> dict[str, Needs]:
     """Build the model without numbers, and count."""
-    with torch.inference_mode():
-        read = reader(tensors, torch.bfloat16, META)
-        text = read("embed_text_tokens.weight", config.text_vocabulary, config.backbone.width)
-        frames, head = build_frame_embedding(read, tensors, config), build_first_head(read, config)
-        backbone = build_backbone(read, config, META)
-        depth, depth_weights = build_depth(read, tensors, config, META)
-        codec = build_mimi(tensors, config.codec, META) if brings_codec(tensors) else None
-    cache = KVCache(backbone, 1, torch.bfloat16, META).bytes_per_row
+    model = build_skeleton(tensors, config)
+    codec, depth = model.codec, model.depth_weights
+    cache = KVCache(model.backbone, 1, torch.bfloat16, META).bytes_per_row
     decoder = 0 if codec is None else _bytes((codec.upsample, codec.decoder_transformer, codec.decoder))
     noise = config.backbone.positions * config.codebooks * 4
     state = noise + (0 if codec is None else codec.decoder_state(1).bytes_per_row)
-    weights = _bytes((text, frames, head, backbone.layers, depth.layers, depth_weights))
-    step = _bytes((backbone.layers, head, depth_weights.projection, depth_weights.heads))
-    step += (config.codebooks - 1) * _bytes(depth.layers)
+    embeddings = (model.text_embedding, model.frame_embedding)
+    weights = _bytes((*embeddings, model.first_head, model.backbone.layers, model.depth.layers, depth))
+    step = _bytes((model.backbone.layers, model.first_head, depth.projection, depth.heads))
+    step += (config.codebooks - 1) * _bytes(model.depth.layers)
     return {
         dtype: Needs(size * weights // 2 + _bytes(codec), size * cache // 2 + state, size * step // 2 + decoder)
         for dtype, size in SIZES.items()

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from csm_plugin.errors import CheckpointError, CheckpointFormatError, SettingsError
+from csm_plugin.model.adapter import CONFIG as ADAPTER_CONFIG
 from csm_plugin.model.adapter import AdaptedTensors
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.config import ModelConfig, read_transformers_config
 from csm_plugin.model.fields import Fields, read_json
+from csm_plugin.model.headers import build_skeleton
 from csm_plugin.model.hub import Kind
 from csm_plugin.model.known import CODEC as CODEC_ID
 from csm_plugin.model.known import TOKENIZER as TOKENIZER_ID
 from csm_plugin.model.known import Layout
 from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
-from csm_plugin.model.original import MARK, HeadDims, OriginalTensors, head_dims, read_original_config
+from csm_plugin.model.original import (
+    MARK,
+    TRANSFORMERS_MARK,
+    HeadDims,
+    OriginalTensors,
+    as_original,
+    head_dims,
+    read_original_config,
+)
 from csm_plugin.model.tokenizer import FILE as TOKENIZER_FILE
 from csm_plugin.model.tokenizer import SegmentTokenizer
+from csm_plugin.model.weight_names import SINGLE
 from csm_plugin.model.weights import CODEC, Tensors, WeightFiles, WithCodec
 
 MODEL_TYPES = ("csm", "marvis", "sesame")
@@ -48,8 +60,16 @@ class Parts:
 
     def __post_init__(self) -> None:
         dims = self.head_dims
-        if dims is not None and (len(dims) != 2 or any(type(d) is not int or d < 2 or d % 2 for d in dims)):
+        if dims is not None and not _are_widths(dims):
             raise SettingsError(f"head_dims is {dims!r}; it must be two even whole numbers, such as (64, 128)")
+
+
+def _are_widths(dims: object) -> bool:
+    return (
+        isinstance(dims, tuple | list)
+        and len(dims) == 2
+        and all(type(d) is int and d >= 2 and d % 2 == 0 for d in dims)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +111,8 @@ def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoin
     """
     given = parts or Parts()
     fields = read_fields(folder)
-    files = WeightFiles.of(folder, fields.raw)
-    check_family(fields, files)
+    files = as_original(WeightFiles.of(folder, fields.raw))
+    check_is_csm(files, fields)
     codec = None
     if given.codec is not None or not brings_codec(files):
         codec = _completed(folder, given.codec, CODEC_ID, "codec")
@@ -103,21 +123,29 @@ def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoin
         tensors = WithCodec(tensors, WeightFiles.of(codec, {}))
     if given.adapter is not None:
         tensors = AdaptedTensors(tensors, find_checkpoint(given.adapter, kind="adapter"))
+    build_skeleton(tensors, config)  # what does not fit is found before anything is read, or more is fetched
     tokenizer = folder
     if given.tokenizer is not None or not brings_tokenizer(folder):
         tokenizer = _completed(folder, given.tokenizer, TOKENIZER_ID, "tokenizer")
     return OpenedCheckpoint(folder, layout, config, tensors, tokenizer)
 
 
-def read_fields(folder: Path) -> Fields:
+def read_fields(folder: Path, weights: Collection[str] = ()) -> Fields:
     """Return the fields of `config.json`; none where it is missing beside weights that tell enough themselves.
+
+    Args:
+        weights: names of weight files that belong there, whether they are there or on the hub.
 
     Raises:
         CheckpointFormatError: it is missing or unreadable.
     """
     path = folder / "config.json"
     raw = read_json(path)
-    if raw is None and not (folder / "model.safetensors").is_file():
+    if raw is None and (folder / ADAPTER_CONFIG).is_file():
+        raise CheckpointFormatError(
+            f"{folder} holds an adapter and no model; pass the model that it was made for, with adapter={str(folder)!r}"
+        )
+    if raw is None and SINGLE not in weights and not (folder / SINGLE).is_file():
         raise CheckpointFormatError(f"{folder} holds no config.json; pass the folder of a Hugging Face CSM checkpoint")
     if raw is not None and not isinstance(raw, dict):
         raise CheckpointFormatError(f"{path} describes model_type {type(raw).__name__!r}; only 'csm' can be loaded")
@@ -141,7 +169,7 @@ def arrange(
 
     Args:
         fields: of its `config.json`.
-        files: the tensors of its files.
+        files: the tensors of its files, which `check_is_csm` let pass.
         codec: the configuration of a codec that is not its own.
         dims: how wide heads are, for flavours that are not known.
 
@@ -156,7 +184,9 @@ def arrange(
         heads = head_dims(fields, files, dims)
         own = read_codec_config(fields.part("codec_config")) if codec is None else codec
         config = read_original_config(fields, files, own, heads)
-    return ("original", config, OriginalTensors(files, heads)) if original else ("transformers", config, files)
+    if not original:
+        return "transformers", config, files
+    return "original", replace(config, tied=True), OriginalTensors(files, heads)  # there is but one table
 
 
 def read_codec_folder(folder: Path) -> CodecConfig:
@@ -177,8 +207,8 @@ def _has_transformers_fields(fields: Fields) -> bool:
     return fields.raw.get("model_type") in MODEL_TYPES and "depth_decoder_config" in fields.raw
 
 
-def check_family(fields: Fields, files: Tensors) -> None:
-    """Refuse what is no CSM, and weights that other programs have made their own.
+def check_is_csm(files: Tensors, fields: Fields) -> None:
+    """Refuse what is no CSM, and weights that other programs have made their own. Nothing is fetched for those.
 
     Raises:
         CheckpointFormatError: it is something else.
@@ -189,7 +219,10 @@ def check_family(fields: Fields, files: Tensors) -> None:
             f"{fields.path.parent} holds weights in MLX's form ({mlx or 'quantization in config.json'}); take the "
             "repository that they were made from, in transformers' or the original layout"
         )
-    if MARK in files or fields.raw.get("model_type") == "csm":
+    if MARK in files:
+        return
+    if fields.raw.get("model_type") == "csm":
+        files.stored(TRANSFORMERS_MARK)
         return
     if not fields.raw:
         raise CheckpointFormatError(

@@ -25,11 +25,14 @@ POSITIONS = 2048
 NORM_EPS = 1e-5
 ROPE = Rope(THETA, "llama3", factor=32.0, low=1.0, high=4.0, original=8192.0)
 
-MARK = "text_embeddings.weight"
-"""A tensor that only this layout has."""
+MARK, TRANSFORMERS_MARK = "text_embeddings.weight", "embed_text_tokens.weight"
+"""A tensor that only this layout has, and what transformers calls it."""
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""What torch puts before all names when the model that is saved was in parallel training, or compiled."""
 
 _OUTSIDE = {
-    "embed_text_tokens.weight": MARK,
+    TRANSFORMERS_MARK: MARK,
     "backbone_model.embed_tokens.embed_audio_tokens.weight": "audio_embeddings.weight",
     "depth_decoder.model.inputs_embeds_projector.weight": "projection.weight",
     "depth_decoder.codebooks_head.weight": "audio_head",
@@ -62,6 +65,47 @@ class HeadDims:
 
     backbone: int
     depth: int
+
+
+class Unwrapped:
+    """Tensors of which all names begin with the same words, without these.
+
+    Args:
+        files: the tensors as they are named in the files.
+        prefix: what goes.
+    """
+
+    def __init__(self, files: Tensors, prefix: str) -> None:
+        self._files = files
+        self._prefix = prefix
+
+    def __contains__(self, name: str) -> bool:
+        return self._prefix + name in self._files
+
+    @property
+    def names(self) -> list[str]:
+        return [name.removeprefix(self._prefix) for name in self._files.names if name.startswith(self._prefix)]
+
+    def stored(self, name: str) -> Stored:
+        """Return how a tensor is stored, without reading it.
+
+        Raises:
+            CheckpointFormatError: it is missing.
+        """
+        return self._files.stored(self._prefix + name)
+
+    def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """Return a tensor as stored.
+
+        Raises:
+            CheckpointFormatError: it is missing, or not of the `shape` that the configuration demands.
+        """
+        return self._files.get(self._prefix + name, shape)
+
+
+def as_original(files: Tensors) -> Tensors:
+    """Return tensors in the original layout without what training put around their names; others as they are."""
+    return next((Unwrapped(files, wrapper) for wrapper in WRAPPERS if wrapper + MARK in files), files)
 
 
 class OriginalTensors:
@@ -130,14 +174,16 @@ def read_original_config(fields: Fields, files: Tensors, codec: CodecConfig, dim
     Raises:
         CheckpointFormatError: a tensor is missing, or a field does not fit.
     """
-    codebooks = fields.size("audio_num_codebooks", files.stored("audio_head").shape[0] + 1)
+    codebooks = fields.size("audio_num_codebooks", _sizes(files, "audio_head", 3)[0] + 1)
+    _check_heads(files, "backbone", dims.backbone)
+    _check_heads(files, "decoder", dims.depth)
     return complete_config(
         fields,
         backbone=_shape(files, "backbone", dims.backbone, POSITIONS),
         depth=_shape(files, "decoder", dims.depth, codebooks + 1),
         codebooks=codebooks,
-        vocabulary=fields.size("audio_vocab_size", files.stored("codebook0_head.weight").shape[0]),
-        text_vocabulary=fields.size("text_vocab_size", files.stored(MARK).shape[0]),
+        vocabulary=fields.size("audio_vocab_size", _sizes(files, "codebook0_head.weight", 2)[0]),
+        text_vocabulary=fields.size("text_vocab_size", _sizes(files, MARK, 2)[0]),
         codec=replace(codec, num_quantizers=min(codebooks, codec.num_quantizers)),
     )
 
@@ -161,10 +207,39 @@ def _head_dim(fields: Fields, files: Tensors, part: str, flavours: Mapping[str, 
 def _shape(files: Tensors, part: str, head_dim: int, positions: int) -> TransformerShape:
     layers = {name.split(".")[2] for name in files.names if name.startswith(f"{part}.layers.")}
     first = f"{part}.layers.0"
-    (queries, width), (keys, _) = (files.stored(f"{first}.attn.{kind}_proj.weight").shape for kind in "qk")
-    mlp_width = files.stored(f"{first}.mlp.w1.weight").shape[0]
+    (queries, width), (keys, _) = (_sizes(files, f"{first}.attn.{kind}_proj.weight", 2) for kind in "qk")
+    mlp_width, _ = _sizes(files, f"{first}.mlp.w1.weight", 2)
     heads, kv_heads = queries // head_dim, max(1, keys // head_dim)
     return TransformerShape(len(layers), width, heads, kv_heads, head_dim, mlp_width, positions, NORM_EPS, ROPE)
+
+
+def _sizes(files: Tensors, name: str, dimensions: int) -> tuple[int, ...]:
+    """Return a tensor's shape.
+
+    Raises:
+        CheckpointFormatError: it is missing, empty, or has another number of dimensions.
+    """
+    stored = files.stored(name)
+    if len(stored.shape) != dimensions or 0 in stored.shape:
+        raise CheckpointFormatError(
+            f"{stored.path}: tensor {name!r} has shape {stored.shape}; {dimensions} dimensions above 0 are needed"
+        )
+    return stored.shape
+
+
+def _check_heads(files: Tensors, part: str, head_dim: int) -> None:
+    """Make sure that queries and keys are whole heads.
+
+    Raises:
+        CheckpointFormatError: they are not.
+    """
+    name = f"{part}.layers.0.attn.{{}}_proj.weight"
+    queries, keys = (_sizes(files, name.format(kind), 2)[0] for kind in "qk")
+    if queries % head_dim or keys % head_dim or queries % keys:
+        raise CheckpointFormatError(
+            f"{files.stored(name.format('q')).path}: the {part} has {queries} queries and {keys} keys, which are no "
+            f"heads of {head_dim}; pass head_dims=(backbone's, depth decoder's), such as (64, 128)"
+        )
 
 
 def _original(name: str) -> str:

@@ -6,8 +6,10 @@ Source: transformers' `modeling_rope_utils`; the original code's `Llama3ScaledRo
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -39,7 +41,7 @@ class Rope:
 
     @classmethod
     def of(cls, config: Mapping[str, object], theta: float) -> Rope:
-        """Read it from a configuration: `rope_parameters`, or `rope_scaling` beside `rope_theta`.
+        """Read it from a configuration: `rope_scaling` beside `rope_theta`, or `rope_parameters`.
 
         Args:
             theta: the base where the configuration names none.
@@ -47,7 +49,7 @@ class Rope:
         Raises:
             ValueError: a kind is unknown or a number is missing or wrong.
         """
-        given = config.get("rope_parameters") or config.get("rope_scaling") or {}
+        given = config.get("rope_scaling") or config.get("rope_parameters") or {}  # in transformers' order
         if not isinstance(given, Mapping):
             raise ValueError(f"the rotary positions are {given!r}; they must be named numbers")
         kind = given.get("rope_type", given.get("type", "default"))
@@ -95,6 +97,11 @@ def separate_pairs(weight: Tensor, head_dim: int) -> Tensor:
 
 
 def _positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{name} of the rotary positions is {value!r}; it must be a positive number")
+    if not is_positive(value):
+        raise ValueError(f"{name} of the rotary positions is {repr(value)[:80]}; it must be a positive number")
     return float(value)
+
+
+def is_positive(value: object) -> TypeGuard[int | float]:
+    """Whether something that was read from JSON is a positive number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max

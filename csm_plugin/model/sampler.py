@@ -13,7 +13,7 @@ PARTS = ("backbone", "depth decoder")
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class Sampler:
     """How the codes of one frame are drawn for a batch.
 
     Args:

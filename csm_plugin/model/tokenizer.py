@@ -70,8 +70,8 @@ class SegmentTokenizer:
 
     @property
     def vocabulary(self) -> int:
-        """How many ids it gives, special tokens included."""
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+        """How many ids an embedding needs for it, special tokens included."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def encode(self, text: str, speaker: int) -> npt.NDArray[np.int32]:
         """Return the tokens of a segment's text, int32 [n].
@@ -146,7 +146,12 @@ def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
     """Return the chat template: a file of its own, or a field of the tokenizer's or processor's settings."""
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointFormatError(
+                f"{path} cannot be read as text ({error}); download the checkpoint again"
+            ) from error
     for holder in (settings, read_json(folder / "chat_template.json"), read_json(folder / "processor_config.json")):
         template = holder.get("chat_template") if isinstance(holder, dict) else None
         if isinstance(template, str):

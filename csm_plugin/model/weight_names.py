@@ -24,7 +24,7 @@ _NAMED_AT_MOST = 4
 class IncompleteWeights(CheckpointFormatError):
     """Weights that the checkpoint itself names are not there; `missing` holds their names."""
 
-    def __init__(self, message: str, missing: tuple[str, ...]) -> None:
+    def __init__(self, message: str, missing: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.missing = missing
 

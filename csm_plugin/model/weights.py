@@ -52,9 +52,10 @@ class Tensors(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How a tensor is stored: the file, the kind of its numbers in safetensors' words, its shape."""
+    """How a tensor is stored: the file, its name there, the kind of its numbers in safetensors' words, its shape."""
 
     path: Path
+    name: str
     kind: str
     shape: tuple[int, ...]
 
@@ -62,7 +63,7 @@ class Stored:
     def parameters(self) -> int:
         return math.prod(self.shape)
 
-    def check(self, name: str, shape: tuple[int, ...] | None) -> None:
+    def check(self, shape: tuple[int, ...] | None) -> None:
         """Make sure that a tensor can be read.
 
         Raises:
@@ -70,11 +71,12 @@ class Stored:
         """
         if shape is not None and self.shape != shape:
             raise CheckpointFormatError(
-                f"{self.path}: tensor {name!r} has shape {self.shape}, config.json says {shape}"
+                f"{self.path}: tensor {self.name!r} has shape {self.shape}, config.json says {shape}"
             )
         if self.kind not in FLOATS:
             raise CheckpointFormatError(
-                f"{self.path}: tensor {name!r} is stored as {self.kind}; floating point is needed: {', '.join(FLOATS)}"
+                f"{self.path}: tensor {self.name!r} is stored as {self.kind}; floating point is needed: "
+                f"{', '.join(FLOATS)}"
             )
 
 
@@ -134,7 +136,7 @@ class WeightFiles:
             CheckpointFormatError: it is missing, or not of the `shape` that the configuration demands.
         """
         stored = self.stored(name)
-        stored.check(name, shape)
+        stored.check(shape)
         try:
             tensor: Tensor = self._mapped(stored).get_tensor(name)
         except (OSError, SafetensorError) as error:
@@ -179,7 +181,8 @@ class WithCodec:
 
     @property
     def names(self) -> list[str]:
-        return self._tensors.names + [f"{CODEC}{name}" for name in self._codec.names]
+        others = [name for name in self._tensors.names if not name.startswith(CODEC)]
+        return others + [f"{CODEC}{name}" for name in self._codec.names]
 
     def stored(self, name: str) -> Stored:
         """Return how a tensor is stored, without reading it.
@@ -213,7 +216,7 @@ def _headers(path: Path) -> dict[str, Stored]:
     try:
         with safe_open(path, framework="pt") as file:
             parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
-            return {name: Stored(path, part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+            return {name: Stored(path, name, part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
     except FileNotFoundError as error:
         raise CheckpointFormatError(
             f"{path.parent} lacks the shard {path.name}; download the checkpoint again"

@@ -152,3 +152,15 @@ def test_a_link_within_the_folder_is_a_voice(folder: VoiceFolder) -> None:
     for ending in ("wav", "txt"):
         (folder.path / f"ann.{ending}").symlink_to(Path("..data") / f"ann.{ending}")
     assert list(folder.recordings) == ["ann"]
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".json"])
+def test_links_in_a_circle_are_no_trouble(suffix: str, folder: VoiceFolder) -> None:
+    folder.add("ann", "I am Ann.", PCM)
+    folder.add("bob", "I am Bob.", PCM)
+    circle = folder.path / f"bob{suffix}"
+    circle.unlink(missing_ok=True)
+    circle.symlink_to(circle.name)
+    assert "ann" in folder.recordings
+    folder.remove("bob")
+    assert sorted(contents(folder)) == ["ann.txt", "ann.wav"]

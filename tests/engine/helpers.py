@@ -90,8 +90,8 @@ class EditedSteps:
         self.steps = 0
         stepper.launch = self._launch_edited  # type: ignore[method-assign]
 
-    def _launch_edited(self, rows: list[int], lengths: list[int], ranks: int) -> Any:
-        pending = self._launch(rows, lengths, ranks)
+    def _launch_edited(self, rows: list[int], lengths: list[int], top_k: int) -> Any:
+        pending = self._launch(rows, lengths, top_k)
         number, self.steps = self.steps, self.steps + 1
         return _Edited(pending, lambda result: self._edit(number, result))
 

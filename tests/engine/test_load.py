@@ -179,10 +179,10 @@ def test_a_failing_step_ends_what_was_spoken_and_the_engine_goes_on(engine: Engi
     launch = engine._scheduler.live_batch.stepper.launch
     failures = iter([True] * 3)
 
-    def fail(rows: list[int], lengths: list[int], ranks: int):  # type: ignore[no-untyped-def]
+    def fail(rows: list[int], lengths: list[int], top_k: int):  # type: ignore[no-untyped-def]
         if next(failures, False):
             raise MemoryError("out of memory")
-        return launch(rows, lengths, ranks)
+        return launch(rows, lengths, top_k)
 
     engine._scheduler.live_batch.stepper.launch = fail  # type: ignore[method-assign]
     with engine.conversation() as talk:

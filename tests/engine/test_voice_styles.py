@@ -71,7 +71,7 @@ def expected(
             parts += [text_positions(by_hand, tokens), frame_positions(segment.codes), frame_positions(closing)]
         joined = tokens_of(tiny_checkpoint, f"{PROMPT_TEXT} {text}", 0)
         context = np.concatenate([*parts, text_positions(by_hand, joined), frame_positions(frames)])
-        return speak(Speaker.begin(by_hand, 0, context), 20, ranks=1).numpy()
+        return speak(Speaker.begin(by_hand, 0, context), 20, top_k=1).numpy()
 
     return speak_on
 

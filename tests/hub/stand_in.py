@@ -185,7 +185,8 @@ def _handler(hub: Hub, host: str) -> type[BaseHTTPRequestHandler]:
             asked, start, whole = self.headers.get("Range"), 0, len(content)
             if asked and not hub.ignores_ranges:
                 first, _, last = asked.removeprefix("bytes=").partition("-")
-                start, content = int(first), content[: int(last) + 1] if last else content
+                start, whole = int(first), len(content)
+                content = content[: int(last) + 1] if last else content
                 part = {"Content-Range": f"bytes {start}-{len(content) - 1}/{whole}"}
                 self._begin(206, len(content) - start, (headers or {}) | part)
             else:

@@ -154,3 +154,21 @@ def test_a_model_on_the_hub_is_checked_by_its_headers(csm: Csm, hub: Hub, tmp_pa
     assert set(report["files"]) == set(shards)
     assert all(asked is not None for name in shards for asked in hub.ranges(name)), "only parts are asked for"
     assert not list(csm.cache.rglob("transformers-*.safetensors")), "and none of them is kept"
+
+
+def test_files_that_are_broken_or_odd_are_listed_as_such(csm: Csm, hub: Hub) -> None:
+    hub.repositories[MODEL] = replicas.csm_1b()
+    hub.repositories["owner/odd"] = odd = replicas.holding("adapter_config.json", "adapter_model.safetensors")
+    odd.files["adapter_config.json"] = b'{"base_model_name_or_path": ["unsloth/csm-1b"]}'
+    folder = csm.fetch(MODEL).folder
+    assert csm.fetch("owner/odd", "--kind", "adapter").code == 0
+    (folder / "config.json").write_bytes(b"\xff")
+
+    (cached,) = listed(csm)["cached"]
+    assert cached["hub_id"] == MODEL and cached["missing"] == ["weights that can be read"]
+    assert "config.json cannot be read as JSON" in csm.fetch(str(folder)).refusal
+
+
+def test_what_no_folder_can_be_called_is_not_removed_either(csm: Csm) -> None:
+    for model in ("~nobody-of-that-name/x", "x" * 5_000):
+        assert "there is no model" in csm.models("remove", model, "--yes").refusal

@@ -67,11 +67,11 @@ class Speaker:
         return torch.stack(self.codes)
 
 
-def step(speakers: Sequence[Speaker], ranks: int = 50, exact: bool = True) -> None:
+def step(speakers: Sequence[Speaker], top_k: int = 50, exact: bool = True) -> None:
     """Make one frame of every speaker, in one step of the model."""
     model = speakers[0].model
     rows = Rows([speaker.row for speaker in speakers], model.device)
-    frames = model.step(rows, ranks, [speaker.length for speaker in speakers] if exact else None)
+    frames = model.step(rows, top_k, [speaker.length for speaker in speakers] if exact else None)
     for index, speaker in enumerate(speakers):
         speaker.length += 1
         speaker.codes.append(frames.codes[index].clone())
@@ -79,8 +79,8 @@ def step(speakers: Sequence[Speaker], ranks: int = 50, exact: bool = True) -> No
         speaker.finite.append(bool(frames.finite[index]))
 
 
-def speak(speaker: Speaker, frames: int, ranks: int = 50) -> Tensor:
+def speak(speaker: Speaker, frames: int, top_k: int = 50) -> Tensor:
     """Make frames of one row alone and return all its codes [n, codebooks]."""
     for _ in range(frames):
-        step([speaker], ranks)
+        step([speaker], top_k)
     return speaker.spoken

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.alignment import Gaze
+from csm_plugin.model.alignment import AttentionProbe
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.graphs import FrameGraphs
 from csm_plugin.model.opened import open_checkpoint
@@ -135,12 +135,12 @@ def test_following_the_text_waits_for_the_device_as_little_as_the_rest(attentive
 def test_scores_are_added_in_float32_whatever_the_model_computes_in(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     keys, queries = 3 * torch.randn(2, 2, 40, 16, dtype=dtype), 3 * torch.randn(2, 2, 2, 16, dtype=dtype)
-    gaze = Gaze({0: [(0, 1), (1, 0)]}, [torch.zeros(2, 40)], range(40), 0.25)
-    gaze.look(0, queries, [(slice(0, 2), (keys,), (keys,), None)])
+    probe = AttentionProbe({0: [(0, 1), (1, 0)]}, [torch.zeros(2, 40)], range(40), 0.25)
+    probe.look(0, queries, [(slice(0, 2), (keys,), (keys,), None)])
     heads = ((keys[:, 0].double(), queries[:, 0, 1].double()), (keys[:, 1].double(), queries[:, 1, 0].double()))
     exact = sum(0.25 * torch.einsum("bwd,bd->bw", key, query) for key, query in heads)
     assert isinstance(exact, torch.Tensor) and exact.abs().max() > 16, "as large as scores are"
-    assert gaze.scores.dtype == torch.float32 and (gaze.scores - exact).abs().max() < 1e-4
+    assert probe.scores.dtype == torch.float32 and (probe.scores - exact).abs().max() < 1e-4
 
 
 def test_heads_are_read_from_the_generation_config(attentive: Path, folder: Path) -> None:

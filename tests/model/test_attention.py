@@ -42,7 +42,7 @@ def test_every_attention_has_a_form_that_a_gpus_kernels_take(tmp_path: Path, hea
         for start, end in ((0, 3), (3, 4), (4, len(context) - 1)):
             model.prefill(0, start, context[start:end])
         model.begin(0, len(context) - 1, context[-1:], GREEDY, 0, MAX_FRAMES)
-        alone = speak(Speaker(model, 0, len(context) - 1, [], [], []), 6, ranks=1)
+        alone = speak(Speaker(model, 0, len(context) - 1, [], [], []), 6, top_k=1)
         uneven = [Speaker.begin(model, row, context[row:]) for row in (0, 2)]
         model.step(Rows([0, 2], CPU), 1, [speaker.length for speaker in uneven])
         fixed = model.step(Rows(range(3), CPU, torch.tensor([True, False, True])), 1, None)

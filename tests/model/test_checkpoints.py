@@ -48,7 +48,7 @@ def test_a_sharded_checkpoint_speaks_as_the_same_in_one_file(folder: Path, tmp_p
     one, other = load(folder), load(sharded)
     context = text_positions(one, tokens_of(folder))
     assert torch.equal(
-        speak(Speaker.begin(one, 0, context), 5, ranks=1), speak(Speaker.begin(other, 0, context), 5, ranks=1)
+        speak(Speaker.begin(one, 0, context), 5, top_k=1), speak(Speaker.begin(other, 0, context), 5, top_k=1)
     )
 
 

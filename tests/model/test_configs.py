@@ -114,3 +114,9 @@ def test_opening_a_checkpoint_imports_nothing_of_transformers(tiny_checkpoint: P
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
     assert told.stdout.strip() == "[]"
+
+
+def test_of_two_layouts_of_rotary_positions_the_old_one_counts_as_in_transformers() -> None:
+    both = {"rope_theta": 5e5, "rope_scaling": ROPES[2]["rope_scaling"], "rope_parameters": {"rope_theta": 1e4}}
+    config = CsmConfig(**json.loads(json.dumps(both)), codec_config={"model_type": "mimi"})
+    assert torch.equal(Rope.of(both, 5e5).inverse_frequencies(64), CsmRotaryEmbedding(config).inv_freq)

@@ -96,3 +96,15 @@ def test_a_hub_id_is_fetched_as_what_it_is_wanted_as(tmp_path: Path, asked: Aske
     assert find_checkpoint("owner/name@refs/pr/1", kind="adapter") == tmp_path
     assert asked == [("sesame/csm-1b", "main", "model"), ("owner/name", "refs/pr/1", "adapter")]
     assert is_on_hub("sesame/csm-1b@main") and not is_on_hub("csm-tiny")
+
+
+@pytest.mark.parametrize(
+    "model", ["~nobody-of-that-name/x", "x" * 5_000, "a" * 300 + "/x", "a\0b"], ids=lambda model: repr(model)[:24]
+)
+def test_a_name_that_no_file_can_have_is_no_folder(model: str, asked: Asked) -> None:
+    if is_on_hub(model):
+        find_checkpoint(model)
+        assert len(asked) == 1
+    else:
+        with pytest.raises(CheckpointNotFound, match="there is no model"):
+            find_checkpoint(model)

@@ -33,9 +33,9 @@ def many_layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("rows", [1, 4])
 def test_a_frame_of_csm_1bs_depth_takes_no_more_kernels_than_it_did(many_layers: Path, rows: int) -> None:
     graphs = FrameGraphs(CSM(many_layers, device=torch.device("meta"), dtype=torch.bfloat16, rows=rows))
-    for ranks, most in MOST.items():
-        graphs.step(list(range(rows)), ranks)
-        assert count(lambda ranks=ranks: graphs._plain(rows, ranks)).kernels <= most  # type: ignore[misc]
+    for top_k, most in MOST.items():
+        graphs.step(list(range(rows)), top_k)
+        assert count(lambda top_k=top_k: graphs._plain(rows, top_k)).kernels <= most  # type: ignore[misc]
 
 
 def test_views_are_no_kernels_and_a_table_costs_what_is_taken_of_it() -> None:

@@ -81,13 +81,13 @@ def test_greedy_codes_equal_those_of_transformers_for_100_frames(checkpoint: Pat
         context = text_positions(model, text)
         expected = generated(reference, text)
     speaker = Speaker.begin(model, 1, context)
-    assert torch.equal(speak(speaker, len(expected), ranks=1), expected)
+    assert torch.equal(speak(speaker, len(expected), top_k=1), expected)
     assert len(expected) == FRAMES
 
 
 def test_streamed_sound_equals_the_codec_of_transformers(folder: Path, model: CSM) -> None:
     speaker = Speaker.begin(model, 5, text_positions(model, tokens_of(folder)))
-    codes = speak(speaker, 30, ranks=1)
+    codes = speak(speaker, 30, top_k=1)
     with torch.no_grad():
         whole = reference_of(folder).codec_model.decode(codes.T[None]).audio_values[0, 0]
     assert (torch.cat(speaker.pcm) - whole).abs().max() < 1e-4

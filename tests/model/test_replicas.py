@@ -59,7 +59,7 @@ def our_codes(opened: OpenedCheckpoint, frames: int = FRAMES) -> tuple[Tensor, n
     """Return greedy codes [frames, codebooks], and the tokens that they follow."""
     model = CSM(opened, device=CPU, dtype=torch.float32, rows=1)
     tokens = opened.read_tokenizer().encode(TEXT, 0)
-    return speak(Speaker.begin(model, 0, text_positions(model, tokens)), frames, ranks=1), tokens
+    return speak(Speaker.begin(model, 0, text_positions(model, tokens)), frames, top_k=1), tokens
 
 
 def check_same(opened: OpenedCheckpoint, reference: Path, adapter: Path | None = None, frames: int = FRAMES) -> None:
@@ -89,6 +89,14 @@ def test_sesame_csm_1b_loads_as_it_lies_on_the_hub(tmp_path: Path) -> None:
 def test_ungated_copies_load(form: dict[str, object], tmp_path: Path) -> None:
     folder = write_copy(tmp_path, SHORT, **form)  # type: ignore[arg-type]
     check_same(open_checkpoint(folder), folder)
+
+
+def test_embeddings_that_are_not_shared_are_used_each_in_its_part(tmp_path: Path) -> None:
+    folder = write_copy(tmp_path, SHORT)
+    with_text("config.json", '"tie_codebooks_embeddings": true', '"tie_codebooks_embeddings": false')(folder)
+    tensors, name = load_file(folder / "model.safetensors"), "depth_decoder.model.embed_tokens.weight"
+    save_file(tensors | {name: tensors[name].flip(0).contiguous()}, folder / "model.safetensors")
+    check_same(open_checkpoint(folder), folder, frames=20)
 
 
 @pytest.mark.parametrize("own_tokenizer", [True, False], ids=["with a tokenizer", "without one"])

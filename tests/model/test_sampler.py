@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from csm_plugin.model.sampler import Draw, utterance_noise
+from csm_plugin.model.sampler import Sampler, utterance_noise
 
 DRAWS = 20_000
 LOGITS = torch.tensor([0.3, -1.0, 2.0, 1.4, 0.0, 1.9, -3.0, 1.0])
@@ -17,7 +17,7 @@ def draw(temperature: float, top_k: int, ranks: int, codebook: int = 0) -> torch
     noise = torch.from_numpy(np.stack([utterance_noise(seed, 1, 2)[0] for seed in range(DRAWS)]))
     bias = torch.zeros(1, ranks)
     bias[:, top_k:] = -torch.inf
-    how = Draw(noise.unsqueeze(-1).unbind(1), (torch.full((1, 1), 1 / temperature),) * 2, (bias,) * 2)
+    how = Sampler(noise.unsqueeze(-1).unbind(1), (torch.full((1, 1), 1 / temperature),) * 2, (bias,) * 2)
     return how.codes(LOGITS.expand(DRAWS, -1), codebook)
 
 
@@ -54,5 +54,5 @@ def test_the_noise_of_a_seed_is_the_same_for_any_length() -> None:
 def test_the_largest_noise_draws_the_last_allowed_rank() -> None:
     bias = torch.tensor([[0.0, 0.0, -torch.inf]])
     largest = torch.tensor([[np.nextafter(np.float32(1), np.float32(0))]])
-    code = Draw((largest,), (torch.ones(1, 1),), (bias,)).codes(LOGITS[None], 0)
+    code = Sampler((largest,), (torch.ones(1, 1),), (bias,)).codes(LOGITS[None], 0)
     assert code.item() == LOGITS.topk(2).indices[1]

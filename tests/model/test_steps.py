@@ -44,14 +44,14 @@ def test_sampled_codes_are_the_same_alone_and_in_a_batch_of_8_with_mixed_lengths
     given, frames = contexts(model, folder), 24
     alone = []
     for row, (context, sampling) in enumerate(zip(given, samplings(), strict=True)):
-        ranks = model.config.drawing(sampling).ranks
-        alone.append(speak(Speaker.begin(model, row, context, sampling, seed=row), frames, ranks))
+        top_k = model.config.drawing(sampling).largest_top_k
+        alone.append(speak(Speaker.begin(model, row, context, sampling, seed=row), frames, top_k))
     arrivals = [0, 5, 2, 2, 9, 0, 1, 13]
     speakers: dict[int, Speaker] = {}
     for now in range(max(arrivals) + frames):
         for row in (row for row, arrival in enumerate(arrivals) if arrival == now):
             speakers[row] = Speaker.begin(model, row, given[row], samplings()[row], seed=row)
-        step([s for _, s in sorted(speakers.items()) if len(s.codes) < frames], ranks=200)
+        step([s for _, s in sorted(speakers.items()) if len(s.codes) < frames], top_k=200)
     for row, codes in enumerate(alone):
         assert torch.equal(speakers[row].spoken, codes), f"row {row} differs"
 
@@ -61,7 +61,7 @@ def test_steps_of_fixed_shape_give_the_frames_of_exact_ones(model: CSM, folder: 
     for exact in (True, False):
         speakers = [Speaker.begin(model, r, contexts(model, folder)[r], samplings()[r], seed=r) for r in (1, 2, 3)]
         for _ in range(20):
-            step(speakers, ranks=200, exact=exact)
+            step(speakers, top_k=200, exact=exact)
         spoken.append(speakers)
     for one, other in zip(*spoken, strict=True):
         assert torch.equal(one.spoken, other.spoken)
@@ -96,7 +96,7 @@ def test_frame_graphs_give_the_frames_of_exact_steps_and_leave_idle_and_waiting_
         assert torch.equal(torch.stack(told[row]), expected[row]), f"row {row} differs"
     model.begin(1, len(given[1]) - 1, given[1][-1:], GREEDY, 0, MAX_FRAMES)
     live_again = [graphs.step([1], 1).codes[0].clone() for _ in range(5)]
-    alone = speak(Speaker.begin(model, 6, given[1]), 5, ranks=1)
+    alone = speak(Speaker.begin(model, 6, given[1]), 5, top_k=1)
     assert torch.equal(torch.stack(live_again), alone)
 
 
@@ -120,17 +120,17 @@ class NoHostSync(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("ranks", [1, 50])
+@pytest.mark.parametrize("top_k", [1, 50])
 @pytest.mark.parametrize("device", ["cpu", "meta"])  # on "meta" nothing has values: reading one fails
-def test_no_step_of_fixed_shape_waits_for_the_device(folder: Path, device: str, ranks: int) -> None:
+def test_no_step_of_fixed_shape_waits_for_the_device(folder: Path, device: str, top_k: int) -> None:
     model = CSM(folder, device=torch.device(device), dtype=torch.bfloat16, rows=4)
     context = contexts(model, folder)[0]
     model.prefill(0, 0, context[:-1])
     model.begin(0, len(context) - 1, context[-1:], Sampling(), 0, MAX_FRAMES)
     rows = Rows(range(4), model.device, torch.tensor([True, False, False, True], device=model.device))
-    model.step(rows, ranks, None)
+    model.step(rows, top_k, None)
     with NoHostSync():
-        frames = model.step(rows, ranks, None)
+        frames = model.step(rows, top_k, None)
     assert frames.codes.shape == (4, model.config.codebooks)
 
 
@@ -141,18 +141,18 @@ def test_the_guard_against_waiting_notices_it() -> None:
 
 def test_a_row_that_is_not_finite_says_so_and_the_others_notice_nothing(model: CSM, folder: Path) -> None:
     given = contexts(model, folder)
-    expected = [speak(Speaker.begin(model, row, given[row]), 6, ranks=1) for row in (0, 2)]
+    expected = [speak(Speaker.begin(model, row, given[row]), 6, top_k=1) for row in (0, 2)]
     speakers = [Speaker.begin(model, row, given[row]) for row in (0, 1, 2)]
     with torch.inference_mode():
         model.cache.data[:, 1, 0] = torch.nan
     for _ in range(6):
-        step(speakers, ranks=1)
+        step(speakers, top_k=1)
     assert not any(speakers[1].finite)
     assert all(speakers[0].finite) and all(speakers[2].finite)
     for speaker, codes in zip((speakers[0], speakers[2]), expected, strict=True):
         assert torch.equal(speaker.spoken, codes)
     model.clear(1)
-    assert torch.equal(speak(Speaker.begin(model, 1, given[0]), 6, ranks=1), expected[0])
+    assert torch.equal(speak(Speaker.begin(model, 1, given[0]), 6, top_k=1), expected[0])
 
 
 def test_weights_that_are_not_finite_are_noticed(folder: Path) -> None:
@@ -162,40 +162,40 @@ def test_weights_that_are_not_finite_are_noticed(folder: Path) -> None:
         model.text_embedding[token] = torch.nan
     poisoned = Speaker.begin(model, 0, contexts(model, folder)[0])
     clean = Speaker.begin(model, 1, text_positions(model, [token - 1, token + 1, token + 2]))
-    step([poisoned, clean], ranks=1)
+    step([poisoned, clean], top_k=1)
     assert poisoned.finite == [False] and clean.finite == [True]
 
 
 def test_a_context_prefilled_in_pieces_gives_the_codes_of_one_prefilled_at_once(model: CSM, folder: Path) -> None:
     context = contexts(model, folder)[4]
-    expected = speak(Speaker.begin(model, 0, context), 10, ranks=1)
+    expected = speak(Speaker.begin(model, 0, context), 10, top_k=1)
     for start, end in ((0, 3), (3, 4), (4, len(context) - 1)):
         model.prefill(7, start, context[start:end])
     model.begin(7, len(context) - 1, context[-1:], GREEDY, 0, MAX_FRAMES)
-    assert torch.equal(speak(Speaker(model, 7, len(context) - 1, [], [], []), 10, ranks=1), expected)
+    assert torch.equal(speak(Speaker(model, 7, len(context) - 1, [], [], []), 10, top_k=1), expected)
 
 
 def test_a_cache_rebuilt_from_text_and_codes_continues_as_the_live_one(model: CSM, folder: Path) -> None:
     first, second = contexts(model, folder)[2], contexts(model, folder)[4]
     live = Speaker.begin(model, 0, first)
-    codes = speak(live, 9, ranks=1)
+    codes = speak(live, 9, top_k=1)
     rest = np.concatenate((frame_positions(codes[-1:]), frame_positions(np.zeros((1, codes.shape[1]))), second))
     model.prefill(0, live.length, rest[:-1])
     length = live.length + len(rest) - 1
     model.begin(0, length, rest[-1:], GREEDY, 0, MAX_FRAMES)
-    continued = speak(Speaker(model, 0, length, [], [], []), 9, ranks=1)
+    continued = speak(Speaker(model, 0, length, [], [], []), 9, top_k=1)
     rebuilt = Speaker.begin(model, 3, np.concatenate((first, frame_positions(codes[:-1]), rest)))
-    assert torch.equal(speak(rebuilt, 9, ranks=1), continued)
+    assert torch.equal(speak(rebuilt, 9, top_k=1), continued)
 
 
 def test_a_row_started_from_a_snapshot_speaks_as_the_row_it_was_taken_of(model: CSM, folder: Path) -> None:
     context = contexts(model, folder)[4]
-    expected = speak(Speaker.begin(model, 0, context), 8, ranks=1)
+    expected = speak(Speaker.begin(model, 0, context), 8, top_k=1)
     snapshot = model.snapshot(0, len(context) - 1)
     model.clear(0)
     model.restore(6, snapshot)
     model.begin(6, len(context) - 1, context[-1:], GREEDY, 0, MAX_FRAMES)
-    assert torch.equal(speak(Speaker(model, 6, len(context) - 1, [], [], []), 8, ranks=1), expected)
+    assert torch.equal(speak(Speaker(model, 6, len(context) - 1, [], [], []), 8, top_k=1), expected)
 
 
 def test_a_context_may_fill_every_position(folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_context_may_fill_every_position(folder: Path) -> None:
     codes = np.random.default_rng(0).integers(0, 256, (model.positions - 1, model.config.codebooks))
     context = np.concatenate((text_positions(model, [0]), frame_positions(codes)))
     speaker = Speaker.begin(model, 1, context)
-    step([speaker], ranks=1)
+    step([speaker], top_k=1)
     assert speaker.finite == [True] and speaker.length == model.positions
 
 
@@ -233,19 +233,19 @@ def test_bytes_per_row_are_what_a_row_takes(folder: Path) -> None:
 def test_a_checkpoint_with_one_key_head_for_each_query_head_speaks_like_transformers_shapes(tmp_path: Path) -> None:
     folder = write_random_checkpoint(tmp_path, backbone=(1, 32, 2, 2, 64), depth=(1, 32, 2, 2, 64))
     model = CSM(folder, device=CPU, dtype=torch.float32, rows=1)
-    assert speak(Speaker.begin(model, 0, contexts(model, folder)[0]), 3, ranks=1).shape == (3, 8)
+    assert speak(Speaker.begin(model, 0, contexts(model, folder)[0]), 3, top_k=1).shape == (3, 8)
 
 
 def test_a_codec_that_is_not_finite_is_noticed_and_the_row_speaks_again_afterwards(model: CSM, folder: Path) -> None:
     context = contexts(model, folder)[0]
     expected = Speaker.begin(model, 0, context)
-    speak(expected, 4, ranks=1)
+    speak(expected, 4, top_k=1)
     speakers = [Speaker.begin(model, row, context) for row in (0, 1)]
     with torch.inference_mode():
         for tensor in model.decoder_state.tensors.values():
             tensor[1] = torch.nan
-    step(speakers, ranks=1)
+    step(speakers, top_k=1)
     assert speakers[0].finite == [True] and speakers[1].finite == [False]
     again = Speaker.begin(model, 1, context)
-    speak(again, 4, ranks=1)
+    speak(again, 4, top_k=1)
     assert all(again.finite) and torch.equal(torch.cat(again.pcm), torch.cat(expected.pcm))

@@ -74,7 +74,7 @@ def missing(folder: Path, kind: Kind) -> list[str]:
         return lacking
     if lacking:
         return [] if _weights_alone(kind, [path.name for path in folder.glob("*")]) else lacking
-    config = read_mapping((folder / CONFIG).read_text(encoding="utf-8"), f"{folder / CONFIG}")
+    config = read_mapping_in(folder / CONFIG)
     try:
         weight_names_in(folder, config)
     except IncompleteWeights as error:
@@ -84,6 +84,19 @@ def missing(folder: Path, kind: Kind) -> list[str]:
             raise
         return [SINGLE]
     return []
+
+
+def read_mapping_in(path: Path) -> Mapping[str, object]:
+    """Read the JSON object that a file holds.
+
+    Raises:
+        CheckpointFormatError: it holds none, or cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointFormatError(f"{path} cannot be read as JSON ({error}); download it again") from error
+    return read_mapping(text, str(path))
 
 
 def read_mapping(text: str, where: str) -> Mapping[str, object]:

@@ -7,14 +7,12 @@ from torch import Tensor
 
 from csm_plugin.model.mimi.attention import WindowLayer, WindowTransformer
 from csm_plugin.model.mimi.codec import Mimi, SeaNet
-from csm_plugin.model.mimi.config import CodecConfig
+from csm_plugin.model.mimi.config import MAX_FRAMES, CodecConfig
 from csm_plugin.model.mimi.conv import CausalConv, ResidualUnit, Upsample
 from csm_plugin.model.mimi.quantizer import ResidualQuantizer, SplitQuantizer
 from csm_plugin.model.rope import interleave_pairs
 from csm_plugin.model.weights import CODEC, Tensors
 from csm_plugin.settings import FRAME_SAMPLES
-
-MAX_FRAMES = 4_096  # of one stream: 5.5 minutes, more than any context holds
 
 
 def build_mimi(tensors: Tensors, config: CodecConfig, device: torch.device) -> Mimi:

@@ -11,6 +11,8 @@ from csm_plugin.model.rope import Rope
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 THETA = 10_000.0
+MAX_FRAMES = 4_096
+"""Of one stream: 5.5 minutes. No context is longer."""
 FIXED: dict[str, object] = {
     "attention_bias": False,
     "audio_channels": 1,
@@ -93,5 +95,9 @@ def read_codec_config(fields: Fields) -> CodecConfig:
             "upsampling_ratios",
             list(config.upsampling_ratios),
             f"their product must divide {FRAME_SAMPLES} at least twice",
+        )
+    if config.sliding_window > MAX_FRAMES * config.stride:
+        raise fields.wrong(
+            "sliding_window", config.sliding_window, f"a stream has at most {MAX_FRAMES * config.stride:,} positions"
         )
     return config
