@@ -73,7 +73,7 @@ def test_doctor_measures_the_model(model: str, capsys: pytest.CaptureFixture[str
     assert main(["doctor", "--json", "--model", model, "--device", "cpu"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["model"]["rtf"] > 0
-    assert 0 < told["model"]["first_sound_s"] < 5
+    assert told["model"]["first_sound_s"] > 0
 
 
 def test_ctrl_c_stops_it_at_a_whole_sample(model: str) -> None:
