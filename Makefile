@@ -15,6 +15,8 @@ MERMAID := 11.17.2
 DIAGRAMS := build/mermaid/package/dist/mermaid.min.js
 MARKS := $(if $(SLOW),,-m "not slow")
 TESTS ?=
+WORKERS ?= 2
+SPREAD := $(if $(TESTS),,-n $(WORKERS) --dist worksteal)
 ARGS ?=
 
 .PHONY: help agent livekit-agent telephone test check docs bench gpu reliability release tiny debian
@@ -23,7 +25,7 @@ help:
 	@echo "make agent   talk with the voice agent: starts it and prints its page's address (ARGS=--help)"
 	@echo "make livekit-agent  talk with the agent on LiveKit: in this console, or on the server that LIVEKIT_URL names"
 	@echo "make telephone  answer calls by Twilio, Telnyx or Plivo: PUBLIC_URL and the provider's key must be set"
-	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some)"
+	@echo "make test    run the tests (SLOW=1 for the slow ones too, TESTS=path for some, COVERAGE=1 to see what they run)"
 	@echo "make check   lint, format, types, layers"
 	@echo "make docs    build the documentation into build/site; a broken link or a missing docstring fails (SERVE=1 shows it)"
 	@echo "make bench   run the benchmarks"
@@ -43,7 +45,7 @@ telephone: $(INSTALLED)
 	LOGURU_LEVEL=INFO $(BIN)/python -m agents.telephony $(ARGS)
 
 test: $(INSTALLED) debian
-	$(BIN)/python -m pytest $(MARKS) $(TESTS)
+	$(if $(TESTS),,OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(MARKS) $(SPREAD) $(if $(COVERAGE),--cov) $(TESTS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -61,7 +61,7 @@ class HeldStep:
     """Keeps an engine's device thread in its next step until it is let go, for 30 s at most."""
 
     def __init__(self, engine: Engine) -> None:
-        self._stepper = engine._scheduler.speaking.stepper
+        self._stepper = engine._scheduler.live_batch.stepper
         self._launch = self._stepper.launch
         self._go_on = threading.Event()
         self.began = threading.Event()

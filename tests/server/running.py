@@ -32,12 +32,14 @@ class RunningServer:
     Args:
         given: its settings.
         load: loads the engine.
+        loop: the kind of event loop, as uvicorn calls it.
     """
 
-    def __init__(self, given: ServerSettings, load: Callable[[], Engine]) -> None:
+    def __init__(self, given: ServerSettings, load: Callable[[], Engine], *, loop: str = "auto") -> None:
         self.settings = given
         self.server: Serving
         self.server, app = make_server(given, load)
+        self.server.config.loop = loop
         self.service: Service = app.state.service
         self._socket = listen(given)
         self.port = self._socket.getsockname()[1]
@@ -70,7 +72,7 @@ class RunningServer:
 
 
 @contextmanager
-def running(checkpoint: Path, **given: Any) -> Iterator[RunningServer]:
+def running(checkpoint: Path, *, loop: str = "auto", **given: Any) -> Iterator[RunningServer]:
     """Run a server with an engine of its own."""
     chosen = settings(**given)
 
@@ -79,7 +81,7 @@ def running(checkpoint: Path, **given: Any) -> Iterator[RunningServer]:
             checkpoint, device="cpu", max_conversations=chosen.max_conversations, max_queue=chosen.max_queue
         )
 
-    with RunningServer(chosen, load) as server:
+    with RunningServer(chosen, load, loop=loop) as server:
         yield server
 
 
@@ -90,6 +92,27 @@ def wait_until(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> f
         assert time.monotonic() - began < patience_s, "did not come true in time"
         time.sleep(0.002)
     return time.monotonic() - began
+
+
+class LoopClock:
+    """The clock of a server's event loop, which stands still until it is told to go on: no limit is over before."""
+
+    def __init__(self, server: RunningServer) -> None:
+        loop = server.server._loop
+        assert loop is not None
+        self._loop = loop
+        self._now_s = loop.time()
+        loop.time = lambda: self._now_s  # type: ignore[method-assign]
+
+    def go_on(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now_s += seconds
+        self._loop.call_soon_threadsafe(lambda: None)
+
+    def let_go(self) -> None:
+        """Let it go by itself again."""
+        self._loop.time = time.monotonic  # type: ignore[method-assign]
+        self._loop.call_soon_threadsafe(lambda: None)
 
 
 class Paced:
