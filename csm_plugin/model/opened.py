@@ -31,11 +31,15 @@ from csm_plugin.model.original import (
 from csm_plugin.model.tokenizer import FILE as TOKENIZER_FILE
 from csm_plugin.model.tokenizer import SegmentTokenizer
 from csm_plugin.model.weight_names import SINGLE
-from csm_plugin.model.weights import CODEC, Tensors, WeightFiles, WithCodec
+from csm_plugin.model.weights import CODEC, Tensors, WeightFiles, WithCodec, parameters
 
 MODEL_TYPES = ("csm", "marvis", "sesame")
 """What a configuration with transformers' fields may call itself."""
 _MLX = re.compile(r"(model\.)?(backbone|decoder)\.layers\.\d+\.self_attn\..+|.+\.scales")
+
+
+QUICKLY_READ = 100_000_000
+"""Parameters that are read sooner than torch is ready to build a model without numbers, which takes it a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,11 @@ def open_checkpoint(folder: Path, parts: Parts | None = None) -> OpenedCheckpoin
         tensors = WithCodec(tensors, WeightFiles.of(codec, {}))
     if given.adapter is not None:
         tensors = AdaptedTensors(tensors, find_checkpoint(given.adapter, kind="adapter"))
-    build_skeleton(tensors, config)  # what does not fit is found before anything is read, or more is fetched
+    own_tokenizer = given.tokenizer is None and brings_tokenizer(folder)
+    if not own_tokenizer or parameters(tensors) > QUICKLY_READ:
+        build_skeleton(tensors, config)  # what does not fit is found before much is read, or more is fetched
     tokenizer = folder
-    if given.tokenizer is not None or not brings_tokenizer(folder):
+    if not own_tokenizer:
         tokenizer = _completed(folder, given.tokenizer, TOKENIZER_ID, "tokenizer")
     return OpenedCheckpoint(folder, layout, config, tensors, tokenizer)
 

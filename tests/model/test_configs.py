@@ -120,3 +120,13 @@ def test_of_two_layouts_of_rotary_positions_the_old_one_counts_as_in_transformer
     both = {"rope_theta": 5e5, "rope_scaling": ROPES[2]["rope_scaling"], "rope_parameters": {"rope_theta": 1e4}}
     config = CsmConfig(**json.loads(json.dumps(both)), codec_config={"model_type": "mimi"})
     assert torch.equal(Rope.of(both, 5e5).inverse_frequencies(64), CsmRotaryEmbedding(config).inv_freq)
+
+
+def test_a_small_checkpoint_is_opened_without_torchs_compiler(tiny_checkpoint: Path) -> None:
+    """It takes a second to import, and nothing of it is needed."""
+    code = (
+        "import sys; from pathlib import Path; from csm_plugin.model.opened import open_checkpoint\n"
+        f"open_checkpoint(Path({str(tiny_checkpoint)!r})); print('torch._dynamo' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    assert told.stdout.strip() == "False"

@@ -123,6 +123,7 @@ def test_what_does_not_fit_is_found_before_any_number_is_read(
     change: Change, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
+    monkeypatch.setattr(opened, "QUICKLY_READ", 0)
     monkeypatch.setattr(WeightFiles, "get", lambda self, name, shape=None: read.append(name))
     tracemalloc.start()
     with pytest.raises(CheckpointFormatError, match=r"lacks the tensor|has shape"):
@@ -130,6 +131,19 @@ def test_what_does_not_fit_is_found_before_any_number_is_read(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert read == [] and peak < 32 * 2**20
+
+
+@pytest.mark.parametrize("name", ["num_hidden_layers", "head_dim", "codec_config.num_hidden_layers"])
+def test_what_does_not_fit_a_small_checkpoint_is_found_before_memory_is_taken_for_it(
+    name: str, published: Path, tmp_path: Path
+) -> None:
+    checkpoint = opened_after(with_field(name, 10**9), "copy", published, tmp_path)
+    tracemalloc.start()
+    with pytest.raises(CheckpointFormatError, match=r"lacks the tensor|has shape"):
+        CSM(checkpoint, device=CPU, dtype=torch.float32, rows=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 * 2**20
 
 
 @pytest.mark.parametrize("name", ["audio_head", "codebook0_head.weight", "text_embeddings.weight"])
@@ -235,7 +249,7 @@ def test_embeddings_that_are_not_shared_must_both_be_there(missing: str, publish
         with_tensors(lambda tensors: {name: tensors[name] for name in tensors if name != missing})(folder)
 
     with pytest.raises(CheckpointFormatError, match=f"lacks the tensor '{missing}'"):
-        opened_after(change, "copy", published, tmp_path)
+        CSM(opened_after(change, "copy", published, tmp_path), device=CPU, dtype=torch.float32, rows=1)
 
 
 def test_a_chat_template_that_is_no_text_is_named(published: Path, tmp_path: Path) -> None:
