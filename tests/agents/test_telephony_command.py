@@ -67,7 +67,8 @@ async def test_the_agent_greets_a_caller_aloud_and_hangs_up_on_sigterm(agent: su
 def test_the_agent_ends_at_once_on_ctrl_c_when_nobody_calls(agent: subprocess.Popen[str]) -> None:
     address_in(agent)
     agent.send_signal(signal.SIGINT)
-    assert agent.wait(PATIENCE_S) == 0
+    assert agent.stderr is not None
+    assert agent.wait(PATIENCE_S) == 0, agent.stderr.read()
 
 
 def address_in(agent: subprocess.Popen[str]) -> str:

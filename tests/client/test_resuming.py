@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -130,6 +131,21 @@ def test_a_turn_that_was_overtaken_keeps_its_place_on_another_server(
         assert not np.array_equal(spoken(near, "One."), first)
         assert not np.array_equal(spoken(near, "Two."), three)
     assert remote._link.connection.made == 2
+
+
+def test_a_server_with_another_model_is_not_used(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(tiny_checkpoint, tmp_path / "another")
+    with (
+        running(tiny_checkpoint) as first,
+        running(other) as second,
+        RemoteEngine([first.ws, second.ws], patience_s=1.0) as remote,
+        remote.conversation() as talk,
+    ):
+        spoken(talk, "One two three.")  # type: ignore[arg-type]
+        first.stop()
+        with pytest.raises(EngineUnreachableError):
+            list(talk.speak("Anybody else there?", GREEDY))
+        assert second.engine.stats().conversations == 0
 
 
 def test_without_a_server_it_fails_in_time_and_goes_on_when_one_comes(tiny_checkpoint: Path) -> None:
