@@ -264,7 +264,9 @@ class TestARelease:
 
 
 def test_make_release_runs_it() -> None:
-    told = subprocess.run(["make", "-n", "release", "DRY=1"], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["make", "--no-print-directory", "-n", "release", "DRY=1"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert told.stdout.splitlines()[-1].split()[1:] == [".ci/release.py", "--dry"]
 
 

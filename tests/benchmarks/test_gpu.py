@@ -86,5 +86,7 @@ def test_the_other_benchmarks_leave_the_gpu_alone() -> None:
 
 
 def test_make_gpu_runs_it() -> None:
-    told = subprocess.run(["make", "-n", "gpu", "DRY=1"], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["make", "--no-print-directory", "-n", "gpu", "DRY=1"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert "-m benchmarks.gpu --dry" in told.stdout

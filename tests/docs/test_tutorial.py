@@ -37,7 +37,9 @@ def test_what_is_installed_is_an_extra_of_the_package() -> None:
 
 
 def test_the_agent_starts_and_prints_the_address_of_its_page() -> None:
-    told = subprocess.run([*AGENT.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [*AGENT.split(), "--dry-run", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     recipe = shlex.split(told.stdout.splitlines()[-1])
     settings = dict(word.split("=", 1) for word in recipe if re.match(r"[A-Z_]+=", word))
     command = [word for word in recipe if not re.match(r"[A-Z_]+=", word)]
