@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from csm_plugin.model.weights import Stored, Tensors
+from csm_plugin.model.weights import Tensors, TensorsOf
 
 WAIT_S = 30.0
 """How long the interpreter waits at its end: a load stops at the next tensor."""
 
 
-class StoppableTensors:
+class StoppableTensors(TensorsOf):
     """Tensors that are read until the interpreter ends: who asks for one after that waits for ever.
 
     To raise would not do: while what was read is freed again, the thread is inside torch once more.
@@ -26,24 +26,9 @@ class StoppableTensors:
     """
 
     def __init__(self, tensors: Tensors, stop: threading.Event, stopped: threading.Event) -> None:
-        self._tensors = tensors
+        super().__init__(tensors)
         self._stop = stop
         self._stopped = stopped
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._tensors
-
-    @property
-    def names(self) -> list[str]:
-        return self._tensors.names
-
-    def stored(self, name: str) -> Stored:
-        """Return how a tensor is stored, without reading it.
-
-        Raises:
-            CheckpointFormatError: it is missing.
-        """
-        return self._tensors.stored(name)
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """Return a tensor as stored.
@@ -54,7 +39,7 @@ class StoppableTensors:
         if self._stop.is_set():
             self._stopped.set()
             threading.Event().wait()
-        return self._tensors.get(name, shape)
+        return super().get(name, shape)
 
 
 @contextmanager

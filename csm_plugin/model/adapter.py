@@ -15,7 +15,7 @@ from torch import Tensor
 from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.fields import Fields, read_json
 from csm_plugin.model.weight_names import WeightNames
-from csm_plugin.model.weights import CODEC, Stored, Tensors, WeightFiles
+from csm_plugin.model.weights import CODEC, Tensors, TensorsOf, WeightFiles
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -36,7 +36,7 @@ BEGINNINGS = (True, False, None, "gaussian", "eva", "orthogonal")
 """How an adapter may have begun. With others, PiSSA and OLoRA among them, PEFT changes the model's own weights too."""
 
 
-class AdaptedTensors:
+class AdaptedTensors(TensorsOf):
     """Tensors with an adapter's weights added. Layers that the adapter leaves alone come as they are.
 
     Args:
@@ -51,7 +51,7 @@ class AdaptedTensors:
         raw = read_json(folder / CONFIG)
         if not isinstance(raw, dict):
             raise CheckpointFormatError(f"{folder} holds no {CONFIG}; pass the folder of a PEFT adapter")
-        self._base = base
+        super().__init__(base)
         self._fields = Fields(raw, folder / CONFIG)
         self._fields.require(SUPPORTED)
         beginning = raw.get("init_lora_weights")
@@ -78,17 +78,6 @@ class AdaptedTensors:
         for target, stored in self._whole.items():
             self._check_whole(target, stored)
         self.rank = max((self._files.stored(sides["A"]).shape[0] for sides in self._sides.values()), default=0)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._base
-
-    @property
-    def names(self) -> list[str]:
-        return self._base.names
-
-    def stored(self, name: str) -> Stored:
-        """Return how the base stores a tensor."""
-        return self._base.stored(name)
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """Return a tensor, float32 where the adapter changes it.

@@ -16,7 +16,7 @@ from csm_plugin.model.depth import DepthWeights
 from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.mimi.codec import Mimi
 from csm_plugin.model.transformer import Transformer
-from csm_plugin.model.weights import CODEC, Stored, Tensors
+from csm_plugin.model.weights import CODEC, Stored, Tensors, TensorsOf
 
 META = torch.device("meta")
 _KINDS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
@@ -60,26 +60,8 @@ class HeaderTensors:
         return _blank(self.stored(name), shape)
 
 
-class Unread:
+class Unread(TensorsOf):
     """Tensors that stay unread: `get` returns what `HeaderTensors` returns."""
-
-    def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._tensors
-
-    @property
-    def names(self) -> list[str]:
-        return self._tensors.names
-
-    def stored(self, name: str) -> Stored:
-        """Return how a tensor is stored.
-
-        Raises:
-            CheckpointFormatError: it is missing.
-        """
-        return self._tensors.stored(name)
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """Return a tensor of the meta device.

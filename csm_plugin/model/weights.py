@@ -163,6 +163,40 @@ class WeightFiles:
                 )
 
 
+class TensorsOf:
+    """Another's tensors, as they are; what is put around them changes how they are read.
+
+    Args:
+        base: the other's.
+    """
+
+    def __init__(self, base: Tensors) -> None:
+        self._base = base
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._base
+
+    @property
+    def names(self) -> list[str]:
+        return self._base.names
+
+    def stored(self, name: str) -> Stored:
+        """Return how a tensor is stored, without reading it.
+
+        Raises:
+            CheckpointFormatError: it is missing.
+        """
+        return self._base.stored(name)
+
+    def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """Return a tensor as stored.
+
+        Raises:
+            CheckpointFormatError: it is missing, or not of the `shape` that the configuration demands.
+        """
+        return self._base.get(name, shape)
+
+
 class WithCodec:
     """Tensors of a checkpoint that does not bring its codec, and a codec's.
 
