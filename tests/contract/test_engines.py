@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +129,12 @@ def test_a_closed_conversation_and_a_closed_engine_take_nothing_more(engine: Spe
 
 @pytest.mark.parametrize("engine", ["in this process", "behind a socket"], indirect=True)
 def test_no_more_wait_than_may(engine: SpeechEngine) -> None:
-    talk: SpeechConversation = engine.conversation(sampling=SHORT)
+    """The first is longer than what is made ahead of its reader, and nobody reads: so none is over meanwhile."""
+    talk: SpeechConversation = engine.conversation(sampling=replace(SHORT, max_seconds=60))
     ordered = []
     with pytest.raises(EngineBusyError, match=f"{MAX_WAITING} utterances of this conversation are waiting") as caught:
         for _ in range(MAX_WAITING + 2):
-            ordered.append(talk.speak(TEXT))
+            ordered.append(talk.speak(TEXT * 20))
     assert caught.value.retry_after_s > 0 and len(ordered) in (MAX_WAITING, MAX_WAITING + 1)
     talk.interrupt()
     talk.speak(TEXT).cancel()
