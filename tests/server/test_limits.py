@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import importlib
 import json
 import socket
 import time
@@ -27,6 +28,10 @@ from csm_plugin.protocol.messages import CLIENT
 from csm_plugin.server.shared.settings import ServerSettings
 from tests.server.running import PATIENCE_S, LoopClock, RunningServer, running, wait_until
 from tests.server.socket_client import client
+
+# Python 3.11 may fail to parse a module where another thread takes over meanwhile (cpython#106905), and pytest parses
+# schemathesis's when they are first imported: here, before any server runs.
+importlib.import_module("schemathesis.specs.openapi.schemas")
 
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 TWENTY = {"seed": 5, "max_seconds": 1.6, "trim_silence": False}
