@@ -101,7 +101,7 @@ class AdaptedTensors(TensorsOf):
         if target not in self._base:
             made_for = self._fields.raw.get("base_model_name_or_path")
             raise CheckpointFormatError(
-                f"{self._files.folder / WEIGHTS} changes {target!r}, which this model does not have: the adapter is "
+                f"{self._files.where / WEIGHTS} changes {target!r}, which this model does not have: the adapter is "
                 f"for another one ({made_for or 'it does not say which'})"
             )
         if part:
@@ -111,7 +111,7 @@ class AdaptedTensors(TensorsOf):
 
     def _check(self, target: str, sides: dict[str, str]) -> None:
         """Make sure that both sides are there and fit the weight."""
-        path = self._files.folder / WEIGHTS
+        path = self._files.where / WEIGHTS
         if set(sides) != {"A", "B"}:
             raise CheckpointFormatError(f"{path} lacks one side of {target!r}; save the adapter again")
         for stored in sides.values():
@@ -130,7 +130,7 @@ class AdaptedTensors(TensorsOf):
         """Make sure that a tensor can take the place of the model's."""
         if target in self._sides:
             raise CheckpointFormatError(
-                f"{self._files.folder / WEIGHTS} both changes and replaces {target!r}; merge it with PEFT first"
+                f"{self._files.where / WEIGHTS} both changes and replaces {target!r}; merge it with PEFT first"
             )
         self._files.stored(stored).check(self._base.stored(target).shape)
 

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.build import build_backbone, build_depth, build_first_head, build_frame_embedding, reader
 from csm_plugin.model.config import ModelConfig
 from csm_plugin.model.depth import DepthWeights
 from csm_plugin.model.mimi.build import build_mimi
 from csm_plugin.model.mimi.codec import Mimi
 from csm_plugin.model.transformer import Transformer
-from csm_plugin.model.weights import CODEC, Stored, Tensors, TensorsOf
+from csm_plugin.model.weights import CODEC, Headers, Stored, Tensors, TensorsOf
 
 META = torch.device("meta")
 _KINDS = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
 
-class HeaderTensors:
-    """Tensors of which only the headers are there: what `get` returns has a shape and no numbers.
-
-    Args:
-        where: what errors call them.
-        stored: how each of them is stored.
-    """
-
-    def __init__(self, where: Path, stored: Mapping[str, Stored]) -> None:
-        self._where = where
-        self._stored = stored
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._stored
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(self._stored)
-
-    def stored(self, name: str) -> Stored:
-        """Return how a tensor is stored.
-
-        Raises:
-            CheckpointFormatError: it is missing.
-        """
-        if name not in self._stored:
-            raise CheckpointFormatError(f"{self._where} lacks the tensor {name!r}; download the checkpoint again")
-        return self._stored[name]
+class HeaderTensors(Headers):
+    """Tensors of which only the headers are there: what `get` returns has a shape and no numbers."""
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """Return a tensor of the meta device.

@@ -80,37 +80,17 @@ class Stored:
             )
 
 
-class WeightFiles:
-    """The tensors of a checkpoint folder, by the names in its files.
-
-    Nothing is executed, and nothing of a file stays in memory: each `get` copies nothing but maps one tensor, and what
-    was mapped is let go soon.
+class Headers:
+    """How the tensors of some files are stored, by the names in them.
 
     Args:
-        folder: of the checkpoint.
-        names: the files to read.
-
-    Raises:
-        CheckpointFormatError: a file is missing, corrupt or of another checkpoint.
+        where: what errors call the files: their folder.
+        stored: how each tensor is stored.
     """
 
-    def __init__(self, folder: Path, names: WeightNames) -> None:
-        self.folder = folder
-        self._stored: dict[str, Stored] = {}
-        self._open: dict[Path, tuple[Any, int]] = {}
-        for name in names.files:
-            self._stored.update(_headers(folder / name))
-        if names.index is not None:
-            self._check_index(folder / names.index)
-
-    @classmethod
-    def of(cls, folder: Path, config: Mapping[str, Any]) -> WeightFiles:
-        """Open the weights of a checkpoint's folder, which its configuration may name.
-
-        Raises:
-            CheckpointFormatError: there are none that can be read, or as above.
-        """
-        return cls(folder, weight_names_in(folder, config))
+    def __init__(self, where: Path, stored: Mapping[str, Stored]) -> None:
+        self.where = where
+        self._stored = stored
 
     def __contains__(self, name: str) -> bool:
         return name in self._stored
@@ -126,8 +106,41 @@ class WeightFiles:
             CheckpointFormatError: it is missing.
         """
         if name not in self._stored:
-            raise CheckpointFormatError(f"{self.folder} lacks the tensor {name!r}; download the checkpoint again")
+            raise CheckpointFormatError(f"{self.where} lacks the tensor {name!r}; download the checkpoint again")
         return self._stored[name]
+
+
+class WeightFiles(Headers):
+    """The tensors of a checkpoint folder, by the names in its files.
+
+    Nothing is executed, and nothing of a file stays in memory: each `get` copies nothing but maps one tensor, and what
+    was mapped is let go soon.
+
+    Args:
+        folder: of the checkpoint.
+        names: the files to read.
+
+    Raises:
+        CheckpointFormatError: a file is missing, corrupt or of another checkpoint.
+    """
+
+    def __init__(self, folder: Path, names: WeightNames) -> None:
+        stored: dict[str, Stored] = {}
+        for name in names.files:
+            stored.update(_headers(folder / name))
+        super().__init__(folder, stored)
+        self._open: dict[Path, tuple[Any, int]] = {}
+        if names.index is not None:
+            self._check_index(folder / names.index)
+
+    @classmethod
+    def of(cls, folder: Path, config: Mapping[str, Any]) -> WeightFiles:
+        """Open the weights of a checkpoint's folder, which its configuration may name.
+
+        Raises:
+            CheckpointFormatError: there are none that can be read, or as above.
+        """
+        return cls(folder, weight_names_in(folder, config))
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """Return a tensor as stored. It is a view of the mapped file: copy it, and let it go.
@@ -139,7 +152,7 @@ class WeightFiles:
         stored.check(shape)
         try:
             tensor: Tensor = self._mapped(stored).get_tensor(name)
-        except (OSError, SafetensorError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch's, where there is too little memory to map it
             raise CheckpointFormatError(f"{stored.path}: tensor {name!r} is unreadable ({error})") from error
         return tensor
 
@@ -248,7 +261,7 @@ def parameters(tensors: Tensors) -> int:
 def _headers(path: Path) -> dict[str, Stored]:
     """Return how the tensors of a file are stored; reads its header only."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:  # torch would map all of it, for which memory may be too small
             parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
             return {name: Stored(path, name, part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
     except FileNotFoundError as error:

@@ -24,17 +24,20 @@ from tests.replicas.repositories import (
     write_adapter,
     write_copy,
     write_csm_1b,
+    write_llama_tokenizer,
     write_marvis,
     write_mimi,
     write_original,
     write_reference,
+    write_sparse,
 )
-from tests.replicas.tensors import MARVIS, SMALL
+from tests.replicas.tensors import MARVIS, SMALL, Codec, Part, Sizes, codec_shapes, original_shapes
 
 FRAMES = 60
 TEXT = "hello there, how are you today?"
 SHORT = SMALL.with_layers(3, 2)
 """For the forms whose names do not depend on how many layers there are."""
+MISO = Sizes(backbone=Part(32, 4096, 32, 8, 128, 14_336), depth=Part(8, 1536, 24, 6, 64, 6912))
 
 
 def transformers_codes(folder: Path, tokens: np.ndarray, adapter: Path | None, frames: int) -> Tensor:
@@ -292,3 +295,28 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(CheckpointFormatError, match="model_type 'llama'; only 'csm'"):
         open_checkpoint(tmp_path)
+
+
+def test_miso_is_known_by_its_sizes_where_it_has_no_configuration(tmp_path: Path) -> None:
+    (tmp_path / "mimi").mkdir()
+    (tmp_path / "mimi" / "config.json").write_text(json.dumps(configs.mimi(Codec())))
+    write_sparse(tmp_path / "mimi" / "model.safetensors", codec_shapes(Codec()), {"format": "pt"})
+    write_sparse(tmp_path / "model.safetensors", original_shapes(MISO), None)
+    write_llama_tokenizer(tmp_path, with_template=False)
+    opened = open_checkpoint(tmp_path, Parts(codec=tmp_path / "mimi"))
+    own = [opened.tensors.stored(name) for name in opened.tensors.names if not name.startswith("codec_model.")]
+    assert (len(own), sum(one.parameters for one in own)) == (367, 8_188_122_112)
+    assert opened.config.spaced and opened.config.voice_style == "context"
+    assert (opened.config.backbone.heads, opened.config.depth.heads) == (32, 24)
+
+
+@pytest.mark.parametrize("field", ["num_codebooks", "vocab_size"])
+def test_a_wrong_twin_of_marvis_and_of_a_copy_is_refused_in_one_line(field: str, tmp_path: Path) -> None:
+    mimi = write_mimi(tmp_path / "mimi", MARVIS)
+    for folder in (write_marvis(tmp_path / "marvis", MARVIS), write_copy(tmp_path / "copy", SHORT)):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {field: config[field] - 1}))
+        parts = Parts(codec=mimi) if folder.name == "marvis" else Parts()
+        with pytest.raises(CheckpointFormatError, match=r"config\.json: .*(is|has) .*\d") as caught:
+            our_codes(open_checkpoint(folder, parts), 1)
+        assert "\n" not in str(caught.value)
