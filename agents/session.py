@@ -53,8 +53,9 @@ class Line:
 class Session:
     """A conversation with one caller; for one event loop. Made by `open_session`."""
 
-    def __init__(self, worker: PipelineWorker) -> None:
+    def __init__(self, worker: PipelineWorker, timeline: TurnTimeline) -> None:
         self._worker = worker
+        self.timeline = timeline
 
     async def run(self) -> None:
         """Talk until the caller leaves or the session is ended; cancelling ends it."""
@@ -126,7 +127,7 @@ async def open_session(
         enable_rtvi=line.page,
         observers=[timeline],
     )
-    session = Session(worker)
+    session = Session(worker, timeline)
 
     if line.page:
         show_turns(timeline, worker)
