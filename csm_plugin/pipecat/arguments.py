@@ -78,13 +78,15 @@ def engine_for(
     """
     if model is None and settings is not None and is_given(settings.model):
         model = settings.model
-    if engine is None and model is None:
-        raise SettingsError(
-            "CSMTTSService has no engine; give engine=Engine.load('csm-tiny'), which many services share, or a model's "
-            "name, as in model='csm-tiny'"
-        )
-    if engine is None or model is None:
-        return model if engine is None else engine
+    if engine is None:
+        if model is None:
+            raise SettingsError(
+                "CSMTTSService has no engine; give engine=Engine.load('csm-tiny'), which many services share, or a "
+                "model's name, as in model='csm-tiny'"
+            )
+        return model
+    if model is None:
+        return engine
     speaks_with = engine if isinstance(engine, str | Path) else engine.model_name
     if str(model) != str(speaks_with):
         raise SettingsError(
