@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import fill as fill_lines
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
@@ -18,6 +19,7 @@ from csm_plugin.protocol.shapes import Fault, SamplingFields, UploadedVoice, Wor
 from csm_plugin.server.shared.settings import ServerSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
+_WIDTH = 120
 PAGES = (DOCS / "server.md", DOCS / "socket.md")
 
 
@@ -65,7 +67,11 @@ def models_text(models: Iterable[type[BaseModel]]) -> str:
 
 def _model_text(model: type[BaseModel]) -> str:
     kind = model.model_fields.get("type")
-    lines = [f"### `{model.__name__ if kind is None else kind.default}`", "", _joined(model.__doc__ or "")]
+    lines = [
+        f"### `{model.__name__ if kind is None else kind.default}`",
+        "",
+        fill_lines(_joined(model.__doc__ or ""), _WIDTH),
+    ]
     fields = [(name, field) for name, field in model.model_fields.items() if name != "type"]
     if fields:
         schema = model.model_json_schema(ref_template="{model}")["properties"]
