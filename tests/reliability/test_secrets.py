@@ -51,12 +51,12 @@ def log() -> Iterator[io.StringIO]:
 
 
 async def test_a_canary_is_heard_nowhere(
-    tiny_checkpoint: Path, tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    tiny_checkpoint: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     told: list[str] = []
     with running(tiny_checkpoint, api_keys=KEY, log_level="DEBUG") as server:
-        await use(server, tmp_path, told)
+        await use(server, told)
         model = server.engine._model
         prefill = model.prefill
 
@@ -65,7 +65,7 @@ async def test_a_canary_is_heard_nowhere(
             raise ValueError(f"{len(text)} {inputs.shape}")
 
         model.prefill = fail  # type: ignore[method-assign]
-        await use(server, tmp_path, told)
+        await use(server, told)
         model.prefill = prefill  # type: ignore[method-assign]
         first = server.engine
         first._scheduler._round = lambda sessions: crash()  # type: ignore[method-assign, assignment]
@@ -82,7 +82,7 @@ async def test_a_canary_is_heard_nowhere(
     print(f"0 hits in {len(logged):,} characters of logs, {len(metrics):,} of metrics and {len(told)} errors")
 
 
-async def use(server: RunningServer, folder: Path, told: list[str]) -> None:
+async def use(server: RunningServer, told: list[str]) -> None:
     """Use the server in every way, rightly and wrongly; keep what errors say."""
     voice = (BUNDLED / "csm-tiny" / "voices" / "clara.flac").read_bytes()
     with httpx.Client(base_url=server.url, timeout=60) as session:

@@ -10,9 +10,8 @@ from starlette.responses import FileResponse
 from csm_plugin.server.shared.service import Service
 
 FOLDER = Path(__file__).parents[1] / "page"
-FILES = {f"/page/{name}": FOLDER / name for name in ("page.css", "page.js", "line.js", "player.js", "wave.js")} | {
-    "/": FOLDER / "index.html"
-}
+PARTS = ("page.css", "page.js", "door.js", "line.js", "player.js", "recorder.js", "voices.js", "wav.js", "wave.js")
+FILES = {"/": FOLDER / "index.html"} | {f"/page/{name}": FOLDER / name for name in PARTS}
 PATHS = frozenset(FILES)
 """What a browser may fetch without a key: it cannot send one before the page has asked for it."""
 
