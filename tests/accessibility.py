@@ -68,16 +68,18 @@ def findings(page: Page) -> list[str]:
 
 
 def tab_through(page: Page) -> list[str]:
-    """Press Tab once around; return the names of what had the focus, in their order, each seen to have it."""
+    """Press Tab once around; return the names of what had the focus, from the first on, each seen to have it."""
     page.evaluate("document.activeElement.blur()")
     stops: list[str] = []
+    first = 0
     for _ in range(MOST_STOPS):
         page.keyboard.press("Tab")
         stop = page.evaluate(_STOP)
-        if stop is None:  # past the end, before it begins again
+        if stop is None:  # past the end
+            first = len(stops)
             continue
         if stops and stop["name"] == stops[0]:
-            return stops
+            return stops[first:] + stops[:first]
         assert stop["shown"], f"{stop['name']!r} has the focus, and it is not seen"
         stops.append(stop["name"])
     raise AssertionError(f"there is no end to what Tab leads to: {stops}")

@@ -14,8 +14,8 @@ __all__ = ["locked"]
 
 ORDER = ["What is to be said", "Voice", "Your voices", "New conversation", "Speak", "Words of the speech"]
 DIALOG = [
-    "Try ann", "Delete ann", "Name", "What is said, word for word: read this aloud, or write what your "
-    "recording says", "Record", "a file", "Add the voice", "Close",
+    "Close", "Try ann", "Delete ann", "Name", "What is said, word for word: read this aloud, or write what your "
+    "recording says", "Record", "a file", "Add the voice",
 ]  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def test_a_keyboard_alone_does_everything(locked: RunningServer) -> None:
         tab_to(page, "Speak")
         keys.press("Space")
         expect(page.get_by_role("button", name="Stop")).to_be_focused()
+        page.wait_for_function("window.played.length > 0")
         keys.press("Enter")
         expect(state).to_have_text("Stopped")
         expect(page.get_by_role("button", name="Speak")).to_be_focused()
@@ -87,7 +88,7 @@ def test_a_keyboard_alone_does_everything(locked: RunningServer) -> None:
         tab_to(page, "Try ann")
         keys.press("Enter")
         expect(page.locator("#voices")).to_be_hidden()
-        page.wait_for_function("window.played.length > 0")
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
         expect(page.get_by_label("Voice", exact=True)).to_have_value("ann")
 
 
