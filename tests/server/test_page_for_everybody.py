@@ -7,8 +7,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.accessibility import check_for_everybody, findings, tab_through, tab_to
-from tests.server.running import RunningServer, running
-from tests.server.test_page import DESKTOP, KEY, SCREENSHOTS, browsing, locked
+from tests.server.running import RunningServer, running, wait_until
+from tests.server.test_page import DESKTOP, KEY, SCREENSHOTS, browsing, locked, played
 
 __all__ = ["locked"]
 
@@ -63,7 +63,7 @@ def test_a_keyboard_alone_does_everything(locked: RunningServer) -> None:
         tab_to(page, "Speak")
         keys.press("Space")
         expect(page.get_by_role("button", name="Stop")).to_be_focused()
-        page.wait_for_function("window.played.length > 0")
+        wait_until(lambda: played(page))
         keys.press("Enter")
         expect(state).to_have_text("Stopped")
         expect(page.get_by_role("button", name="Speak")).to_be_focused()

@@ -17,7 +17,7 @@ from csm_plugin.audio import read_audio, to_int16
 from csm_plugin.conversation import VoiceLibrary
 from csm_plugin.model.checkpoint import BUNDLED
 from csm_plugin.settings import SAMPLE_RATE_HZ
-from tests.server.running import RunningServer, running
+from tests.server.running import RunningServer, running, wait_until
 from tests.server.test_page import DESKTOP, browsing, played
 
 CLARA = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
@@ -76,7 +76,7 @@ def test_a_voice_is_recorded_refused_with_wrong_words_added_tried_and_deleted(
         page.get_by_role("button", name="Try clara-2").click()
         expect(page.locator("#voices")).to_be_hidden()
         expect(page.get_by_label("Voice", exact=True)).to_have_value("clara-2")
-        page.wait_for_function("window.played.length > 0")
+        wait_until(lambda: played(page))
         page.get_by_role("button", name="Stop").click()
 
         page.get_by_role("button", name="Your voices").click()
@@ -110,7 +110,7 @@ def test_a_file_is_uploaded_and_becomes_a_voice(server: RunningServer, tmp_path:
         expect(page.get_by_label("Name", exact=True)).to_have_value("clara" if kind == "flac" else "My-voice-1")
         expect(page.get_by_label(SAID)).to_have_value("")
         page.get_by_role("button", name="Listen to it").click()
-        page.wait_for_function("window.played.length > 0")
+        wait_until(lambda: played(page))
         page.get_by_label(SAID).fill(WORDS)
         page.get_by_role("button", name="Add the voice").click()
         expect(page.locator("#shelf-told")).to_contain_text("was added")
