@@ -25,6 +25,9 @@ INSTRUCTION = (
     "You are a friendly voice agent. Your words are spoken aloud, so answer in one to three short, plain sentences, "
     "without lists, markup or emoji. If nobody has said anything yet, greet the user."
 )
+WITH_OLLAMA = "OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2 make agent"
+"""How an LLM of one's own machine is brought in, where the built-in rules answer."""
+
 GREETING = "Hello there, it is good to hear you. What would you like to talk about?"
 AGAIN = "I am sorry, I did not hear that well. Could you say it again?"
 
@@ -34,12 +37,19 @@ def make_brain() -> FrameProcessor:
 
     `OPENAI_API_KEY`, `OPENAI_BASE_URL` (any server that speaks OpenAI's protocol) and `OPENAI_MODEL` choose an LLM.
     """
-    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
-    if not key and not base_url:
+    model = chosen_llm()
+    if model is None:
         return ScriptedBrain()
-    model = os.environ.get("OPENAI_MODEL") or DEFAULT_LLM
+    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
     settings = OpenAILLMService.Settings(model=model, system_instruction=INSTRUCTION)
     return OpenAILLMService(api_key=key or "none", base_url=base_url or None, settings=settings)
+
+
+def chosen_llm() -> str | None:
+    """Return the model of the LLM that the environment names; None where the built-in rules answer."""
+    if not os.environ.get("OPENAI_API_KEY") and not os.environ.get("OPENAI_BASE_URL"):
+        return None
+    return os.environ.get("OPENAI_MODEL") or DEFAULT_LLM
 
 
 class ScriptedBrain(FrameProcessor):

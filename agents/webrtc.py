@@ -35,7 +35,7 @@ from pipecat.transports.smallwebrtc.request_handler import (
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 from agents.backends import Backend
-from agents.brain import make_brain
+from agents.brain import WITH_OLLAMA, chosen_llm, make_brain
 from agents.command import fail, listen, log_to_stderr
 from agents.recogniser import load_recogniser
 from agents.request_body import read_body
@@ -98,7 +98,8 @@ def create_app(
     @app.get("/status")
     async def status() -> dict[str, Any]:
         model = speech.name if isinstance(speech, Backend) else speech.model_name
-        return {"status": "ready", "transports": ["webrtc"], "model": model, "voice": voice}
+        answers = {"llm": chosen_llm(), "with_ollama": WITH_OLLAMA}
+        return {"status": "ready", "transports": ["webrtc"], "model": model, "voice": voice} | answers
 
     @app.post("/start")
     async def start() -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""`/v1/voices`: list, add by upload, remove. There are no voices by URL."""
+"""`/v1/voices`: list, add by upload, remove. There are no voices by URL.
+
+An upload is checked and prepared as `csm voices add` does it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import BaseModel
 
 from csm_plugin.conversation import VoicePrompt
-from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
+from csm_plugin.conversation.prepared_voice import prepare_voice
 from csm_plugin.conversation.voice_folder import VOICE_NAME, check_voice_name
 from csm_plugin.server.http.speech import ERRORS
 from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.uploads import decode_channels
 from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
+
+MAX_RECORDING_S = 60.0
+"""The longest upload; what is over 30 s is cut off at the end of a sentence."""
 
 
 class Voice(BaseModel):
@@ -50,16 +57,17 @@ def router(service: Service) -> APIRouter:
     async def add_voice(
         name: Annotated[str, Form(pattern=f"^{VOICE_NAME.pattern}$", description="How it is called.")],
         text: Annotated[str, Form(min_length=1, max_length=MAX_TEXT_CHARACTERS, description="The recording's words.")],
-        file: Annotated[UploadFile, File(description="WAV, FLAC, MP3 or Ogg, at most 30 s.")],
+        file: Annotated[UploadFile, File(description="WAV, FLAC, MP3 or Ogg, best 5 to 30 s, at most 60 s.")],
         style: Annotated[
             VoiceStyle | None, Form(description="How it is followed; as the model likes by default.")
         ] = None,
     ) -> Voice:
         """Add a voice from a recording and its words."""
         check_voice_name(name)
-        pcm = await service.decode(await file.read(), MAX_PROMPT_S)
+        data = await file.read()
+        async with service.decoders:
+            prompt = await asyncio.to_thread(_prompt_of, name, text, data, style)
         async with adding:
-            prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ, style)
             await asyncio.to_thread(service.shelf.add, prompt, service.model_voices)
         service.announce_voices()
         return Voice(id=name, source="upload")
@@ -72,3 +80,14 @@ def router(service: Service) -> APIRouter:
         service.announce_voices()
 
     return routes
+
+
+def _prompt_of(name: str, text: str, data: bytes, style: VoiceStyle | None) -> VoicePrompt:
+    """Make a voice of an upload.
+
+    Raises:
+        AudioError, VoiceError: the file cannot be read, or it and its text make no voice.
+    """
+    sound, rate = decode_channels(data, MAX_RECORDING_S)
+    voice = prepare_voice(text, sound, rate)
+    return VoicePrompt(name, voice.text, voice.pcm, SAMPLE_RATE_HZ, style)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from csm_plugin.errors import SettingsError
+from csm_plugin.model.checkpoint import BUNDLED
 from csm_plugin.server.shared.settings import print_settings, read_settings
 from tests.server.decoding import decode
-from tests.server.dropin.sounds import TEXT, read_base64, tone_wav
+from tests.server.dropin.sounds import TEXT, read_base64
 from tests.server.running import RunningServer, Stepped, running
 
 TTS_YAML = """\
@@ -91,8 +92,10 @@ def test_events_come_while_the_sound_is_made(server: RunningServer, stepped: Ste
 
 
 def test_the_voices_are_listed_and_spoken_with(server: RunningServer) -> None:
-    voice = {"name": "morgans", "text": "A tone."}
-    httpx.post(f"{server.url}/v1/voices", data=voice, files={"file": tone_wav(1.0)}, timeout=60).raise_for_status()
+    clara = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
+    voice = {"name": "morgans", "text": clara.with_suffix(".txt").read_text()}
+    files = {"file": clara.read_bytes()}
+    httpx.post(f"{server.url}/v1/voices", data=voice, files=files, timeout=60).raise_for_status()
     told = httpx.get(f"{server.url}/api/voices").json()
     assert told["voices"][:3] == ["default", "speaker_0", "speaker_1"]
     assert "morgans" in told["voices"]
