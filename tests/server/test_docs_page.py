@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from csm_plugin.model.checkpoint import BUNDLED
+from tests.accessibility import check_for_everybody
 from tests.server.running import RunningServer, running
 from tests.server.test_page import DESKTOP, KEY, PHONE, browsing, picture
 
@@ -89,3 +90,12 @@ def test_its_fields_are_labelled_and_their_hints_are_read_out(page: Page) -> Non
     )
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
     assert lost == [] and len(ids) == len(set(ids))
+
+
+def test_axe_finds_nothing_at_any_size_in_either_scheme(page: Page) -> None:
+    check_for_everybody(page)
+    speech = route(page, "POST", "/v1/audio/speech")
+    speech.get_by_label("input").fill("...")
+    speech.get_by_role("button", name="Send").click()
+    expect(speech.locator(".alarm")).to_contain_text("422")
+    check_for_everybody(page)
