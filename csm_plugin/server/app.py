@@ -14,10 +14,12 @@ from csm_plugin.server.dropin import routes as dropin
 from csm_plugin.server.guards.access_log import AccessLog
 from csm_plugin.server.guards.admission import Admission
 from csm_plugin.server.guards.gate import OPEN_PATHS, Gate
+from csm_plugin.server.guards.heads import Heads
 from csm_plugin.server.guards.limits import BodyLimit
 from csm_plugin.server.http import health, models, speech, voices, web_page
 from csm_plugin.server.shared.errors import handle_errors
 from csm_plugin.server.shared.metrics import Metrics
+from csm_plugin.server.shared.origins import pattern_of
 from csm_plugin.server.shared.service import Service
 from csm_plugin.server.shared.settings import ServerSettings
 from csm_plugin.server.shared.supervisor import EngineKeeper
@@ -70,12 +72,15 @@ def create_app(
     handle_errors(app)
     for router in ROUTERS:
         app.include_router(router(service))
+    app.add_middleware(Heads)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Admission, service=service)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(
-        CORSMiddleware, allow_origins=list(settings.allowed_origins), allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"], expose_headers=["Retry-After"],
+        CORSMiddleware, allow_origin_regex=pattern_of(settings.allowed_origins),
+        allow_methods=["GET", "HEAD", "POST", "DELETE"], allow_private_network=True,
+        allow_headers=["*"],  # openai's client sends a dozen of its own; which page may send any is told by its origin
+        expose_headers=["Retry-After", "Warning"],
     )  # fmt: skip
     app.add_middleware(AccessLog, metrics=service.metrics)
     return app

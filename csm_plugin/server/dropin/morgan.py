@@ -17,7 +17,8 @@ from csm_plugin.server.dropin.orders import Order, Pcm, Text, Wire, base64_of, j
 from csm_plugin.server.formats.encoders import MEDIA_TYPES, SoundFormat, encoded, sound_file
 from csm_plugin.server.formats.stretch import MAX_SPEED, MIN_SPEED, stretched
 from csm_plugin.server.http.sound_response import SoundResponse
-from csm_plugin.server.http.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, Name, event
+from csm_plugin.server.http.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, event
+from csm_plugin.server.http.speech_order import Name
 from csm_plugin.server.shared.errors import Refusal
 from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling

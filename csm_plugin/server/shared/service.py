@@ -19,7 +19,7 @@ from csm_plugin.server.shared.errors import Unavailable
 from csm_plugin.server.shared.metrics import Metrics
 from csm_plugin.server.shared.settings import ServerSettings
 from csm_plugin.server.shared.supervisor import EngineKeeper
-from csm_plugin.server.shared.uploaded_voices import VoiceShelf
+from csm_plugin.server.shared.uploaded_voices import FOREIGN_NAME, OPENAI_VOICES, VoiceShelf
 from csm_plugin.server.shared.uploads import decode_upload
 from csm_plugin.server.shared.watermark import WatermarkKey, refuse_watermark
 from csm_plugin.settings import Sampling
@@ -97,6 +97,20 @@ class Service:
             Unavailable, VoiceError: it cannot be had.
         """
         return self.shelf.find(name, lambda: self.model_voices)
+
+    def has_voice(self, name: str) -> bool:
+        """Whether there is a voice of that name."""
+        return name in self.voices
+
+    def stands_for_default(self, name: str) -> bool:
+        """Whether a voice that is not here means the default one: OpenAI's, `default`, and by the settings any name.
+
+        Never an address, a path, or one whose files are here and cannot be used.
+        """
+        if name in OPENAI_VOICES or name == "default":
+            return True
+        named = self.settings.unknown_voice == "default" and FOREIGN_NAME.fullmatch(name) is not None
+        return named and not self.shelf.keeps_files_of(name)
 
     @property
     def is_full(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ OPENAI_VOICES = frozenset(
     "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()
 )  # fmt: skip
 """What clients of OpenAI's service ask for; where there is no voice of that name, the default one speaks."""
+
+FOREIGN_NAME = re.compile(r"(?=.*[^\W\d_])(?!.*\.\.)\w[\w .,()+'-]*")
+"""What other servers call a voice: words, with a letter in them; no addresses and no paths."""
 
 
 class VoiceShelf:
@@ -61,6 +65,11 @@ class VoiceShelf:
         """Return those of an engine's voices that are not from this folder, which the engine may read too."""
         self._read()
         return [voice for voice in voices if voice not in self._stems]
+
+    def keeps_files_of(self, name: str) -> bool:
+        """Whether there is a recording of that name in the folder, whether it is a voice or not."""
+        self._read()
+        return name in self._stems
 
     def find(self, voice: str | None, others: Callable[[], Sequence[str]]) -> str | VoicePrompt | None:
         """Return a voice by name, for the engine to speak with.
