@@ -68,6 +68,11 @@ class MorganVoices(BaseModel):
     current_model: str
 
 
+def is_own_voice(name: str) -> bool:
+    """Whether Morgan has a voice of that name by itself."""
+    return name == DEFAULT or SPEAKER_NAME.fullmatch(name) is not None
+
+
 def router(service: Service) -> APIRouter:
     """Make the routes."""
     routes = APIRouter(tags=["Morgan"])

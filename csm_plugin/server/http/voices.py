@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, UploadFile
@@ -36,7 +35,6 @@ class Voices(BaseModel):
 def router(service: Service) -> APIRouter:
     """Make the routes."""
     routes = APIRouter(tags=["voices"], responses={status: ERRORS[status] for status in (401, 403, 503)})
-    adding = asyncio.Lock()
 
     @routes.get("/v1/voices")
     async def voices() -> Voices:
@@ -46,7 +44,7 @@ def router(service: Service) -> APIRouter:
             + [Voice(id=name, source="upload") for name in service.shelf.names]
         )
 
-    @routes.post("/v1/voices", status_code=201, responses={status: ERRORS[status] for status in (413, 422)})
+    @routes.post("/v1/voices", status_code=201, responses={status: ERRORS[status] for status in (409, 413, 422)})
     async def add_voice(
         name: Annotated[str, Form(pattern=f"^{VOICE_NAME.pattern}$", description="How it is called.")],
         text: Annotated[str, Form(min_length=1, max_length=MAX_TEXT_CHARACTERS, description="The recording's words.")],
@@ -58,17 +56,12 @@ def router(service: Service) -> APIRouter:
         """Add a voice from a recording and its words."""
         check_voice_name(name)
         pcm = await service.decode(await file.read(), MAX_PROMPT_S)
-        async with adding:
-            prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ, style)
-            await asyncio.to_thread(service.shelf.add, prompt, service.model_voices)
-        service.announce_voices()
+        await service.add_voice(VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ, style))
         return Voice(id=name, source="upload")
 
-    @routes.delete("/v1/voices/{name}", status_code=204, responses={404: ERRORS[404]})
+    @routes.delete("/v1/voices/{name}", status_code=204, responses={status: ERRORS[status] for status in (404, 409)})
     async def remove_voice(name: str) -> None:
         """Remove an uploaded voice."""
-        async with adding:
-            await asyncio.to_thread(service.shelf.remove, name)
-        service.announce_voices()
+        await service.remove_voice(name)
 
     return routes

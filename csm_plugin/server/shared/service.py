@@ -63,6 +63,7 @@ class Service:
     """Sound and codes that conversations keep until a message uses them."""
     listeners: set[Listener] = field(default_factory=set)
     """Open sockets."""
+    changing_voices: asyncio.Lock = field(default_factory=asyncio.Lock)
     decoders: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DECODERS))
 
     @property
@@ -156,6 +157,29 @@ class Service:
         if engine.stats().conversations >= self.settings.max_open:
             raise EngineBusyError(f"{self.settings.max_open} conversations are open, which is the most", 5.0)
         return engine.conversation(self.find_voice(voice), speaker, sampling)
+
+    async def add_voice(self, prompt: VoicePrompt) -> None:
+        """Keep a voice, and tell every socket.
+
+        Raises:
+            VoiceError: nothing could ever be said with it.
+            Refusal: there is one of that name, or there are too many.
+            Unavailable: there is no engine.
+        """
+        async with self.changing_voices:
+            await asyncio.to_thread(self.keeper.engine.check_voice, prompt)
+            await asyncio.to_thread(self.shelf.add, prompt, self.model_voices)
+        self.announce_voices()
+
+    async def remove_voice(self, name: str) -> None:
+        """Remove an uploaded voice, and tell every socket.
+
+        Raises:
+            Refusal: none of that name was uploaded, or it is the default one.
+        """
+        async with self.changing_voices:
+            await asyncio.to_thread(self.shelf.remove, name)
+        self.announce_voices()
 
     def announce_voices(self) -> None:
         """Tell every socket which voices there are now."""

@@ -56,6 +56,11 @@ class VoiceShelf:
         self._read()
 
     @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    @property
     def names(self) -> list[str]:
         """The uploaded voices that there are."""
         self._read()
@@ -121,8 +126,10 @@ class VoiceShelf:
         """Remove an uploaded voice; conversations that have it keep it.
 
         Raises:
-            Refusal: none of that name was uploaded.
+            Refusal: none of that name was uploaded, or it is the default one.
         """
+        if name == self._default:
+            raise Refusal("that is the default voice, which must stay", status=409, code="default_voice", param="name")
         if not VOICE_NAME.fullmatch(name) or name not in self.names:
             raise Refusal("no voice of that name was uploaded", status=404, code="voice_not_found", param="name")
         self._folder.remove(name)

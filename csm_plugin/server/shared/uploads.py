@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError
 
-from csm_plugin.audio.pcm import MAX_RATE_HZ, MIN_RATE_HZ
+from csm_plugin.audio.pcm import MAX_PEAK, MAX_RATE_HZ, MIN_RATE_HZ
 from csm_plugin.errors import AudioError
 from csm_plugin.server.formats.av_frames import samples_of
 from csm_plugin.settings import SAMPLE_RATE_HZ
@@ -71,6 +71,11 @@ def decode_upload(data: bytes, max_seconds: float) -> npt.NDArray[np.float32]:
         raise AudioError("the file holds no sound; it may be damaged or empty")
     if not np.isfinite(sound).all():
         raise AudioError("the recording has samples that are not finite numbers; export it again")
+    if (peak := float(np.abs(sound).max())) > MAX_PEAK:
+        raise AudioError(
+            f"the recording peaks at {peak:.4g}; float samples must lie in [-1, 1]: export it as 16-bit, or divided by "
+            "32,768"
+        )
     return np.clip(sound, -1.0, 1.0)
 
 
