@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import openai
 import pytest
+import soundfile
 
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 from tests.server.decoding import decode
-from tests.server.running import RunningServer, Stepped, wait_until
+from tests.server.running import RunningServer, Stepped, running, wait_until
 
 TEXT = "Hello there, this is a sentence."
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
@@ -182,6 +186,89 @@ def test_what_cannot_be_done_is_said_in_openais_shape(
     assert param is None or param in error["param"]
     assert error["message"] and error["code"]
     assert server.engine.stats().frames_stepped == stepped
+
+
+@pytest.fixture(scope="module")
+def strict(tiny_checkpoint: Path) -> Iterator[RunningServer]:
+    with running(tiny_checkpoint, unknown_voice="error", instructions="refuse") as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "code"),
+    [
+        ({"voice": "nobody"}, 422, "bad_voice"),
+        ({"voice": {"id": "nobody"}}, 422, "bad_voice"),
+        ({"instructions": "Whisper."}, 422, "unsupported_field"),
+        ({"voice": "alloy"}, 200, None),
+        ({"voice": "default"}, 200, None),
+        ({"voice": ""}, 200, None),
+        ({"instructions": ""}, 200, None),
+        ({"user": "someone"}, 200, None),
+    ],
+    ids=str,
+)
+def test_by_the_settings_unknown_voices_and_instructions_are_errors(
+    strict: RunningServer, order: dict[str, Any], status: int, code: str | None
+) -> None:
+    answer = strict.speak(**order)
+    assert answer.status_code == status
+    assert code is None or answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("order", "warned"),
+    [
+        ({}, 0),
+        ({"voice": "nobody"}, 1),
+        ({"voice": "default"}, 1),
+        ({"voice": "alloy"}, 1),
+        ({"voice": {"id": "voice_1234"}}, 1),
+        ({"voice": "Zoé (soft)", "instructions": "Whisper.", "language": "fr"}, 3),
+        ({"model": "csm-1b", "nonsense": [1], "stream": False, "user": "x", "speed": None, "response_format": None}, 0),
+        ({"model": "gpt-4o-mini-tts-2025-12-15", "temperature": None, "stream_format": None, "voice": None}, 0),
+        ({"model": "", "voice": "", "exaggeration": None, "sample_rate": 24_000, "lang_code": "en-us"}, 0),
+    ],
+    ids=str,
+)
+def test_what_other_clients_send_is_spoken_and_what_is_passed_over_is_said(
+    server: RunningServer, order: dict[str, Any], warned: int
+) -> None:
+    answer = server.speak(**({"response_format": "wav"} | order))
+    assert answer.status_code == 200
+    assert len(answer.headers.get_list("warning")) == warned
+    assert all(one.startswith('299 csm-plugin "') for one in answer.headers.get_list("warning"))
+
+
+@pytest.mark.parametrize("text", [".", "...", " ?! ", "…", "-"])
+def test_punctuation_alone_is_a_moment_of_silence(server: RunningServer, text: str) -> None:
+    stepped = server.engine.stats().frames_stepped
+    answer = server.speak(input=text, response_format="pcm")
+    assert answer.status_code == 200
+    assert not np.frombuffer(answer.content, "<i2").any()
+    assert len(answer.content) == 2 * 3 * FRAME_SAMPLES
+    assert server.engine.stats().frames_stepped == stepped
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "opus", "mp3"])
+def test_a_finished_file_tells_its_length(server: RunningServer, form: str) -> None:
+    answer = server.speak(input=TEXT, response_format=form, stream=False)
+    told = soundfile.info(io.BytesIO(answer.content))
+    assert told.frames / told.samplerate == pytest.approx(len(expected(server)) / SAMPLE_RATE_HZ, abs=0.001)
+
+
+def test_who_leaves_before_a_finished_file_is_made_frees_the_row(server: RunningServer, stepped: Stepped) -> None:
+    order = {"input": "A long text. " * 300, "response_format": "flac"}
+    body = json.dumps(order).encode()
+    head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", server.port)) as plain:
+        plain.sendall(head.encode() + b"\r\n\r\n" + body)
+        stepped.allow(3)
+        wait_until(lambda: stepped.made >= 3)
+    wait_until(lambda: server.service.live == 0)
+    stepped.allow(10)
+    wait_until(lambda: server.engine.stats().live_rows == 0)
+    assert stepped.made <= 8
 
 
 @pytest.mark.parametrize(
