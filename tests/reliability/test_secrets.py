@@ -122,6 +122,8 @@ async def use(server: RunningServer, told: list[str]) -> None:
                 await one.send("open", conversation=2, voice=SENTENCE)
                 told.append(str((await one.until("closed"))["error"]))
                 await one.send("speak", conversation=1, number=SENTENCE, text=SENTENCE)
+                told.append(str((await one.until("failed"))["error"]))
+                await one.socket.send(SENTENCE)
                 while True:
                     await one.receive()
         except ConnectionClosed as closed:

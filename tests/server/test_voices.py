@@ -22,15 +22,17 @@ from csm_plugin.audio import read_audio, to_int16, wav_header
 from csm_plugin.cli import main
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
-from csm_plugin.errors import AudioError
+from csm_plugin.engine import Engine
+from csm_plugin.errors import AudioError, SettingsError
 from csm_plugin.model.checkpoint import BUNDLED
+from csm_plugin.server.app import create_app
 from csm_plugin.server.formats.av_frames import samples_of
 from csm_plugin.server.shared import uploads
 from csm_plugin.server.shared.uploaded_voices import VoiceShelf
 from csm_plugin.server.shared.uploads import decode_channels, decode_upload
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle
 from tests.server.decoding import pitch_of
-from tests.server.running import RunningServer, running
+from tests.server.running import RunningServer, running, settings
 from tests.server.socket_client import client
 
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)).astype(np.float32)
@@ -91,7 +93,7 @@ def test_a_voice_is_added_spoken_with_and_removed(server: RunningServer, folder:
     assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 204
     assert names(server) == []
     assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 404
-    assert server.speak(voice="ann").status_code == 422
+    assert "default one speaks" in server.speak(voice="ann").headers["warning"]
 
 
 @pytest.mark.parametrize("style", ["context", "continue"])
@@ -227,6 +229,8 @@ BAD_FILES = {
     "a playlist": b"#EXTM3U\n#EXTINF:10,\nhttp://169.254.169.254/latest\n",
     "a playlist behind a tag": b"ID3\x04\x00\x00\x00\x00\x00\x00#EXTM3U\nfile:///etc/passwd\n",
     "not finite": float_wav(np.full(1_000, np.nan)),
+    "16-bit values as float": float_wav(TONE * 32_767),
+    "float that is far too loud": float_wav(TONE * 10),
 }
 
 
@@ -250,6 +254,64 @@ def test_a_file_that_cannot_be_used_costs_little_and_says_why(
     assert names(server) == []
 
 
+def test_float_that_is_a_little_too_loud_is_clipped() -> None:
+    heard = decode_upload(float_wav(TONE * 5), 30)
+    assert np.abs(heard).max() == 1
+
+
+def test_a_voice_that_leaves_no_room_in_the_context_is_refused(server: RunningServer) -> None:
+    """It was taken, and whoever spoke with it had an error for ever."""
+    for data, text in ((None, "One thousand two hundred and thirty four words of text. " * 70), (None, "7% " * 1_300)):
+        answer = add(server, "long", data, text)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_voice")
+        assert "positions" in answer.json()["error"]["message"]
+    assert names(server) == []
+
+
+def test_a_voice_that_leaves_room_for_a_sentence_is_taken(server: RunningServer) -> None:
+    assert add(server, "thirty", file_of("FLAC", np.tile(TONE, 30)), "And so it goes on. " * 10).status_code == 201
+    assert server.speak(voice="thirty", response_format="pcm").status_code == 200
+    assert httpx.delete(f"{server.url}/v1/voices/thirty").status_code == 204
+
+
+@pytest.mark.parametrize("given", [{"default_voice": "nobody"}, {"default_voice": "alloy"}, {"default_voice": "../x"},
+                                   {"morgan": {"voice": "nobody"}}], ids=str)  # fmt: skip
+async def test_a_server_without_its_default_voice_is_never_ready(
+    tiny_checkpoint: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    failed: list[bool] = []
+    app = create_app(
+        settings(voices=tmp_path, **given),
+        lambda: Engine.load(tiny_checkpoint, device="cpu", max_conversations=1),
+        lambda: failed.append(True),
+    )
+    keeper = app.state.service.keeper
+    async with app.router.lifespan_context(app):
+        with pytest.raises(SettingsError, match=r"voice is '.*'.*known voices: none"):
+            await keeper.wait()
+        assert not keeper.is_ready
+    assert failed == [True]
+
+
+@pytest.mark.parametrize(
+    "given", [{"default_voice": "ann"}, {"morgan": {"voice": "ann"}}, {"morgan": {"voice": "speaker_7"}}], ids=str
+)
+async def test_a_server_with_its_default_voice_is_ready(
+    tiny_checkpoint: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    VoiceShelf(tmp_path).add(VoicePrompt("ann", "This is me.", TONE), [])
+    with running(tiny_checkpoint, voices=tmp_path, **given) as server:
+        assert server.speak(response_format="pcm").status_code == 200
+
+
+def test_the_default_voice_cannot_be_removed(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    VoiceShelf(tmp_path).add(VoicePrompt("ann", "This is me.", TONE), [])
+    with running(tiny_checkpoint, voices=tmp_path, default_voice="ann") as server:
+        answer = httpx.delete(f"{server.url}/v1/voices/ann")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "default_voice")
+        assert server.speak(response_format="pcm").status_code == 200
+
+
 def test_a_truncated_file_is_read_as_far_as_it_goes_or_refused() -> None:
     data = file_of("FLAC", np.tile(TONE, 5))
     for part in (0.3, 0.6, 0.9):
@@ -266,7 +328,8 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_or_refused() -> None:
 def test_a_name_that_is_none_is_refused(server: RunningServer, folder: Path, name: str) -> None:
     before = sorted(folder.rglob("*"))
     assert add(server, name).status_code == 422
-    assert server.speak(voice=name or "/").status_code == 422
+    spoken = server.speak(voice=name or "/")
+    assert spoken.status_code == 422 or "default one speaks" in spoken.headers["warning"]
     assert httpx.delete(f"{server.url}/v1/voices/{quote(name, safe='')}").status_code in (404, 405)
     assert sorted(folder.rglob("*")) == before
 

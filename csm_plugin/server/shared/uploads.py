@@ -10,13 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError
 
-from csm_plugin.audio.pcm import MAX_RATE_HZ, MIN_RATE_HZ
+from csm_plugin.audio.pcm import MAX_PEAK, MAX_RATE_HZ, MIN_RATE_HZ
+from csm_plugin.conversation import VoicePrompt
+from csm_plugin.conversation.prepared_voice import prepare_voice
 from csm_plugin.errors import AudioError
 from csm_plugin.server.formats.av_frames import samples_of
-from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
 
 MAX_DECODE_S = 2.0
 MAX_CHANNELS = 8
+MAX_VOICE_S = 60.0
+"""The longest recording of a voice; what is over 30 s is cut off at the end of a sentence."""
+
 MAX_KEPT_HZ = 48_000
 """The highest rate at which channels are kept: a recording is looked at for clipping and noise as it was made."""
 
@@ -53,6 +58,17 @@ def decode_channels(data: bytes, max_seconds: float) -> tuple[npt.NDArray[np.flo
         float32 [samples, channels], full scale at 1 and not clipped there, and its rate in Hz.
     """
     return _decoded(data, max_seconds, 2, MAX_KEPT_HZ)
+
+
+def decode_voice(name: str, text: str, data: bytes, style: VoiceStyle | None = None) -> VoicePrompt:
+    """Make a voice of an upload, checked and prepared as `csm voices add` does it; else like `decode_upload`.
+
+    Raises:
+        AudioError, VoiceError: the file cannot be read, or it and its text make no voice.
+    """
+    sound, rate = decode_channels(data, MAX_VOICE_S)
+    voice = prepare_voice(text, sound, rate)
+    return VoicePrompt(name, voice.text, voice.pcm, SAMPLE_RATE_HZ, style)
 
 
 def _decoded(data: bytes, max_seconds: float, most_channels: int, rate_hz: int) -> tuple[npt.NDArray[np.float32], int]:
@@ -92,6 +108,11 @@ def _decoded(data: bytes, max_seconds: float, most_channels: int, rate_hz: int) 
         raise AudioError("the file holds no sound; it may be damaged or empty")
     if not np.isfinite(sound).all():
         raise AudioError("the recording has samples that are not finite numbers; export it again")
+    if (peak := float(np.abs(sound).max())) > MAX_PEAK:
+        raise AudioError(
+            f"the recording peaks at {peak:.4g}; float samples must lie in [-1, 1]: export it as 16-bit, or divided by "
+            "32,768"
+        )
     return sound, rate
 
 

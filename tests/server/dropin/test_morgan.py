@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import soundfile
 
 from csm_plugin.errors import SettingsError
 from csm_plugin.model.checkpoint import BUNDLED
@@ -66,7 +68,15 @@ def test_a_text_comes_back_as_a_wav_file_in_base64(server: RunningServer) -> Non
 def test_it_comes_in_the_format_that_is_asked_for(server: RunningServer, form: str) -> None:
     told = generate(server, output_format=form)
     assert told["format"] == form
-    assert len(decode(base64.b64decode(told["audio_data"]))) / 24_000 == pytest.approx(told["duration"], abs=0.1)
+    assert len(decode(base64.b64decode(told["audio_data"]))) / 24_000 == pytest.approx(told["duration"], abs=0.025)
+
+
+@pytest.mark.parametrize("form", ["wav", "mp3", "opus", "flac"])
+def test_a_file_in_base64_tells_its_own_length(server: RunningServer, form: str) -> None:
+    """FLAC said 2^63 - 1 frames."""
+    told = generate(server, output_format=form)
+    file = soundfile.info(io.BytesIO(base64.b64decode(told["audio_data"])))
+    assert file.frames / file.samplerate == pytest.approx(told["duration"], abs=0.001)
 
 
 def test_stream_true_gives_the_sound_itself(server: RunningServer) -> None:
