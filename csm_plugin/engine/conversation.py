@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoicePrompt, longest_utterance
-from csm_plugin.conversation.frame_buffer import FrameBuffer
 from csm_plugin.conversation.turn import Turn
 from csm_plugin.conversation.utterance import Utterance
+from csm_plugin.engine.delivery import Delivery
 from csm_plugin.engine.jobs import ListenJob, SpeakJob, VoiceJob
 from csm_plugin.engine.session import Session
 from csm_plugin.engine.transfer import Transfer
@@ -105,20 +105,27 @@ class Conversation:
             EngineClosedError: the engine or the conversation was closed.
         """
         spoken = normalize_text(text) if normalize else check_text(text)
-        if not is_speakable(spoken):
+        if not normalize and not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
         sampling = self._seeded() if sampling is None else check_sampling(sampling)
         continued = self._continued
         placed = self._tokenizer.place(spoken, self._speaker, "" if continued is None else continued.text)
         own = placed.tokens if continued is None else self._tokenizer.encode(spoken, self._speaker)
-        entry = Entry(self._speaker, spoken, own)
         self._budget.check(self._beside, len(own))
-        seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
-        longest = longest_utterance(spoken, sampling.max_seconds)
         script = Script.of(spoken, placed)
         clock = WordClock.of(script, self._session.pace, attention=self._model.alignment is not None)
-        top_k = self._model.config.drawing(sampling).largest_top_k
-        job = SpeakJob(FrameBuffer(), entry, placed.tokens, continued, script, clock, sampling, top_k, seed, longest)
+        job = SpeakJob(
+            entry=Entry(self._speaker, spoken, own),
+            tokens=placed.tokens,
+            continued=continued,
+            script=script,
+            clock=clock,
+            delivery=Delivery(clock, trim=sampling.trim_silence),
+            sampling=sampling,
+            top_k=self._model.config.drawing(sampling).largest_top_k,
+            seed=secrets.randbits(62) if sampling.seed is None else sampling.seed,
+            max_frames=longest_utterance(spoken, sampling.max_seconds),
+        )
         self._registry.submit(self._session, job)
         return Utterance(
             spoken,
@@ -149,7 +156,7 @@ class Conversation:
             EngineBusyError, EngineClosedError: as for `speak`.
         """
         sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
-        words = normalize_text(check_text(text)) if text != "" and is_speakable(check_text(text)) else ""
+        words = normalize_text(text) if text != "" and is_speakable(check_text(text)) else ""
         job = ListenJob(Entry(speaker, words, self._tokenizer.encode(words, speaker)), sound)
         self._budget.check(self._beside, len(job.entry.tokens) + frames_of(sound))
         self._registry.submit(self._session, job)
