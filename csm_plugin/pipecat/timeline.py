@@ -55,7 +55,7 @@ class TurnTimeline(BaseObserver):
         """Draw the last turns, one below the other, as a picture: PNG, SVG or PDF, by the path's suffix.
 
         Raises:
-            ModuleNotFoundError: matplotlib is not installed.
+            MissingExtraError: matplotlib is not installed.
         """
         from csm_plugin.pipecat.timeline_picture import draw
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from csm_plugin.errors import MissingExtraError
+from csm_plugin.extras import install_command
 from csm_plugin.pipecat.turn import Stretch, Turn
 
 if TYPE_CHECKING:
@@ -23,12 +25,12 @@ def draw(turns: Sequence[Turn], path: Path) -> None:
     """Draw turns one below the other, on one scale; each begins at its left.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed.
+        MissingExtraError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("a picture of the turns needs matplotlib: pip install matplotlib") from error
+        raise MissingExtraError(f"a picture of the turns needs matplotlib: {install_command('eval')}") from error
     rows = max(1, len(turns))
     figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]

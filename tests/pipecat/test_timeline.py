@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pipecat.frames.frames import LLMFullResponseEndFrame, LLMFullResponseStartFrame, LLMTextFrame, TTSSpeakFrame
 
+from csm_plugin.errors import MissingExtraError
+from csm_plugin.extras import install_command
 from csm_plugin.pipecat import CSMTTSService, TurnTimeline
 from csm_plugin.pipecat.turn import Turn
 from tests.pipecat.harness import running
@@ -93,7 +96,7 @@ async def test_without_matplotlib_it_says_what_is_missing(tmp_path: Path, monkey
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ModuleNotFoundError, match="pip install matplotlib"):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("eval"))):
         TurnTimeline().draw(tmp_path / "nothing.png")
 
 
