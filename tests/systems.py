@@ -74,6 +74,11 @@ LACKS = (
         ),
     ),
     Lack(
+        "a process can send itself a Ctrl-C, and a device is a file, on Unix only",
+        _WINDOWS,
+        ("tests/cli/test_interruption.py", "tests/cli/test_say.py::test_a_device_is_no_place_for_a_file"),
+    ),
+    Lack(
         "the server that LiveKit's jobs share is kept by file locks of Unix",
         _WINDOWS,
         (
