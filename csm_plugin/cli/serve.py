@@ -12,7 +12,7 @@ from rich.console import Console
 
 from csm_plugin.cli.options import check_model
 from csm_plugin.errors import SettingsError
-from csm_plugin.extras import needing
+from csm_plugin.extras import require
 from csm_plugin.settings import check_device_name
 
 LOG_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message} {extra}"
@@ -49,20 +49,20 @@ def run(options: argparse.Namespace, console: Console) -> int:
         SettingsError: a setting is wrong, or the address cannot be listened on.
         CheckpointError: the model, which is none of the hub's, cannot be found; one of the hub's is fetched later.
     """
-    with needing("server", "csm serve"):
-        from csm_plugin.server.shared.settings import print_settings, read_settings
+    require("server", "csm serve")
+    from csm_plugin.model.checkpoint import is_on_hub
+    from csm_plugin.server.shared.settings import print_settings, read_settings
+
     given = {name: getattr(options, name) for name in OPTIONS} | dict(map(_setting, options.set))
     settings = read_settings(options.config, **given)
     if options.print_config:
         sys.stdout.write(print_settings(settings))
         return 0
-    from csm_plugin.model.checkpoint import is_on_hub
-
     check_device_name(settings.device)
     if not is_on_hub(settings.model):
         check_model(settings.model)
-    with needing("server", "csm serve"):
-        from csm_plugin.server.serving import serve
+    from csm_plugin.server.serving import serve
+
     logger.remove()
     level = "DEBUG" if options.debug else settings.log_level
     logger.add(sys.stderr, level=level, format=LOG_FORMAT, backtrace=False, diagnose=False)
