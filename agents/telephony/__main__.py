@@ -48,9 +48,9 @@ def _serve(listener: socket.socket, options: argparse.Namespace, public_url: str
     host, port = listener.getsockname()[:2]
     print(
         f"{describe(speech, options.voice)} At most {options.calls} calls.",
-        describe_brain("telephone"),
         f"Listening on http://{host}:{port}. Set as the number's webhook, by POST:",
         *(f"  {public_url}/{name}/voice" for name in providers),
+        describe_brain("telephone"),
         sep="\n",
         flush=True,
     )

@@ -37,9 +37,10 @@ def _serve(listener: socket.socket, options: argparse.Namespace) -> None:
     speech = result_of(loading)
     host, port = listener.getsockname()[:2]
     print(
-        f"{describe(speech, options.voice)}\n{describe_brain()}\n"
+        f"{describe(speech, options.voice)}\n"
         f"Open http://{host}:{port}/, press Connect, allow the microphone, and speak or type.\n"
-        "You may interrupt at any time. Ctrl-C ends it.",
+        "You may interrupt at any time. Ctrl-C ends it.\n"
+        f"{describe_brain()}",
         flush=True,
     )
     app = create_app(speech, voice=options.voice)

@@ -49,7 +49,7 @@ def _draw_turn(axis: Axes, turn: Turn, width_s: float) -> None:
     axis.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
-    for stretches, height, colour in ((turn.user_speech, 2.5, USER), (turn.agent_speech, 1.0, AGENT)):
+    for stretches, height, colour in ((turn.user_speech, 2.5, USER), (turn.spoken, 1.0, AGENT)):
         for stretch in stretches:
             left, right = stretch.start_s - start_s, (stretch.end_s or end_s) - start_s
             axis.barh(height, right - left, left=left, height=0.55, color=colour, alpha=0.85)
@@ -91,7 +91,7 @@ def _end_s(turn: Turn) -> float:
 
 
 def _moments(turn: Turn) -> list[float]:
-    stretches: list[Stretch] = [*turn.user_speech, *turn.agent_speech]
+    stretches: list[Stretch] = [*turn.user_speech, *turn.spoken]
     moments = [moment for stretch in stretches for moment in (stretch.start_s, stretch.end_s)]
     moments += [turn.first_token_s, turn.first_audio_s, turn.interrupted_s, *(word.at_s for word in turn.words)]
     return [moment for moment in moments if moment is not None]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.brain import describe_brain
 from csm_plugin.extras import install_command
 from tests.cli.processes import loaded, run
 
@@ -96,6 +97,15 @@ def test_a_console_without_portaudio_is_told_how_to_install_it() -> None:
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1 and "apt-get install libportaudio2" in ended.stderr
     assert not loaded(ended)
+
+
+def test_the_agents_say_who_answers_and_what_brings_an_llm(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = describe_brain("telephone").splitlines()
+    assert "built-in rules" in told[0] and {"OPENAI_BASE_URL", "OPENAI_MODEL"} <= set(re.findall("[A-Z_]+", told[0]))
+    assert told[1].strip() == "OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2 make telephone"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://user:secret@127.0.0.1:11434/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "llama3.2")
+    assert "llama3.2" in describe_brain() and "secret" not in describe_brain()
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ async def test_csm_drops_in_for_another_service(
     contexts = []
     for name in ("openai", "csm"):
         await script.main(name, str(tmp_path / f"{name}.wav"), str(tiny_checkpoint))
-        contexts.append(capsys.readouterr().out)
+        contexts.append(capsys.readouterr().out.splitlines()[-1])
     assert contexts[0] == contexts[1] and script.REPLY in contexts[0]
     before, after = (read_audio(tmp_path / f"{name}.wav") for name in ("openai", "csm"))
     assert before[1] == after[1] == 24_000
