@@ -6,6 +6,7 @@ import os
 import sys
 
 from agents.command import run
+from agents.livekit_console import console_ends_on_ctrl_c
 from csm_plugin.errors import MissingExtraError
 from csm_plugin.interruption import INTERRUPTED, result_of, tell_of_interruption
 
@@ -25,6 +26,7 @@ def _run() -> int:
             print("There is no microphone or no loudspeaker here: type instead of talking.", flush=True)
             sys.argv.append("--text")
         _load()
+        console_ends_on_ctrl_c()
     from livekit.agents import cli
 
     from agents.brain import describe_brain
