@@ -13,7 +13,7 @@ import sys
 if __name__ == "__main__":  # before anything takes time, so that Ctrl-C and what is missing are one line
     from agents.livekit_command import main
 
-    sys.exit(main())
+    sys.exit(main("agents.livekit_agent"))
 
 import asyncio
 import os

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -10,16 +11,15 @@ from agents.livekit_console import console_ends_on_ctrl_c
 from csm_plugin.errors import MissingExtraError
 from csm_plugin.interruption import INTERRUPTED, result_of, tell_of_interruption
 
-NAME = "agents.livekit_agent"
 PORTAUDIO = "apt-get install libportaudio2, or brew install portaudio"
 
 
-def main() -> int:
-    """Run LiveKit's command line with the agent; return its exit status."""
-    return run(NAME, _run)
+def main(module: str) -> int:
+    """Run LiveKit's command line with the `server` of a module; return its exit status."""
+    return run(module, lambda: _run(module))
 
 
-def _run() -> int:
+def _run(module: str) -> int:
     is_console = sys.argv[1:2] == ["console"] and "--help" not in sys.argv
     if is_console:
         if not has_sound() and "--text" not in sys.argv:
@@ -30,8 +30,8 @@ def _run() -> int:
     from livekit.agents import cli
 
     from agents.brain import describe_brain
-    from agents.livekit_agent import server
 
+    server = importlib.import_module(module).server
     if is_console:
         print(describe_brain("livekit-agent"), "Ctrl-C ends it.", sep="\n")
         print("LiveKit calls its console deprecated: it would have its own program, lk, start it.", flush=True)
