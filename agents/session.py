@@ -26,7 +26,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 from agents.recogniser import MoonshineRecogniser
-from agents.turns import show_turns
+from agents.turns import log_turns, show_turns
 from csm_plugin.pipecat import CSMTTSService, PlaybackTracker, TurnTimeline
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
@@ -53,8 +53,9 @@ class Line:
 class Session:
     """A conversation with one caller; for one event loop. Made by `open_session`."""
 
-    def __init__(self, worker: PipelineWorker) -> None:
+    def __init__(self, worker: PipelineWorker, timeline: TurnTimeline) -> None:
         self._worker = worker
+        self.timeline = timeline
 
     async def run(self) -> None:
         """Talk until the caller leaves or the session is ended; cancelling ends it."""
@@ -126,7 +127,8 @@ async def open_session(
         enable_rtvi=line.page,
         observers=[timeline],
     )
-    session = Session(worker)
+    session = Session(worker, timeline)
+    log_turns(timeline)
 
     if line.page:
         show_turns(timeline, worker)

@@ -61,7 +61,11 @@ LACKS = (
             "tests/agents/test_backend_command.py",
             "tests/agents/test_webrtc_command.py",
             "tests/agents/test_webrtc_page.py",
+            "tests/agents/test_webrtc_page_for_everybody.py",
+            "tests/server/test_docs_page.py",
             "tests/server/test_page.py",
+            "tests/server/test_page_for_everybody.py",
+            "tests/server/test_page_voices.py",
         ),
     ),
     Lack(

@@ -31,7 +31,7 @@ from pipecat.transports.smallwebrtc.request_handler import (
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 from agents.backends import Backend
-from agents.brain import make_brain
+from agents.brain import WITH_OLLAMA, chosen_llm, make_brain
 from agents.recogniser import load_recogniser
 from agents.request_body import read_body
 from agents.session import run_session
@@ -92,7 +92,8 @@ def create_app(
     @app.get("/status")
     async def status() -> dict[str, Any]:
         model = speech.name if isinstance(speech, Backend) else speech.model_name
-        return {"status": "ready", "transports": ["webrtc"], "model": model, "voice": voice}
+        answers = {"llm": chosen_llm(), "with_ollama": WITH_OLLAMA}
+        return {"status": "ready", "transports": ["webrtc"], "model": model, "voice": voice} | answers
 
     @app.post("/start")
     async def start() -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import os
 import struct
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +28,11 @@ FORMATS = {
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 """What is written under a name that ends so: libsndfile's format and subtype."""
+fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 _UNKNOWN_BYTES = 0xFFFF_FFFF
+_UNKNOWN_FRAMES = 2**62
+_BLOCK = 65_536
 
 
 def read_audio(path: str | Path, *, max_seconds: float = MAX_AUDIO_S) -> tuple[Pcm, int]:
@@ -55,17 +60,42 @@ def read_channels(path: str | Path, *, max_seconds: float = MAX_AUDIO_S) -> tupl
     if not source.is_file():
         raise AudioError(f"there is no file {source}; give the path of a sound file (WAV, FLAC, Ogg or MP3)")
     try:
-        with soundfile.SoundFile(source) as sound:
+        with _OneWay(source) as sound:
             rate = check_sample_rate(sound.samplerate)
-            seconds = sound.frames / rate
+            frames = sound.frames if sound.frames < _UNKNOWN_FRAMES else 0
+            seconds = frames / rate
             if seconds > max_seconds:
                 raise AudioError(f"{source} is {seconds:.1f} s long; at most {max_seconds:g} s are allowed: cut it")
-            channels: npt.NDArray[np.float32] = sound.read(dtype="float32", always_2d=True)
+            channels = _read_on(sound, round(max_seconds * rate))
+            if len(channels) > max_seconds * rate:
+                raise AudioError(f"{source} is longer than {max_seconds:g} s, which is the most: cut it")
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(
             f"{source} cannot be read as sound ({error}); it must be an undamaged WAV, FLAC, Ogg or MP3 file"
         ) from error
     return channels, rate
+
+
+class _OneWay(soundfile.SoundFile):
+    """A file that is read from its start to its end. Of a FLAC file that does not tell its length, as one has that was
+    sent while it was made, libsndfile cannot find the end by itself."""
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+
+def _read_on(sound: _OneWay, most: int) -> npt.NDArray[np.float32]:
+    """Read a file to its end, or until more than `most` frames are read; [samples, channels]."""
+    blocks = [np.zeros((0, sound.channels), np.float32)]
+    read = 0
+    while read <= most:
+        block = sound.read(_BLOCK, dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        blocks.append(block)
+        read += len(block)
+    return np.concatenate(blocks)
 
 
 class SoundWriter:
@@ -155,6 +185,64 @@ class SoundWriter:
         self.close()
 
 
+class WavStream:
+    """A 16-bit mono WAV file down a stream, whose header first says that its length is not known.
+
+    Leaving the `with` block tells the header the length, if the stream can be gone back in. For one thread.
+
+    Args:
+        stream: such as standard output, which may be a pipe or a file.
+        sample_rate: in Hz.
+    """
+
+    def __init__(self, stream: BinaryIO, sample_rate: int) -> None:
+        self._stream = stream
+        self._rate = check_sample_rate(sample_rate)
+        self._samples = 0
+        self._start = _place_in(stream)
+        stream.write(wav_header(self._rate))
+
+    def write(self, pcm: Pcm) -> None:
+        """Send sound on at once: float32 [samples] in [-1, 1]."""
+        self._stream.write(to_int16(pcm).astype("<i2").tobytes())
+        self._stream.flush()
+        self._samples += len(pcm)
+
+    def close(self) -> None:
+        """Finish the header; again is harmless."""
+        header = wav_header(self._rate, self._samples)
+        if self._start is not None and header != wav_header(self._rate):
+            end = self._stream.tell()
+            self._stream.seek(self._start)
+            self._stream.write(header)
+            self._stream.seek(end)
+            self._stream.flush()
+        self._start = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _place_in(stream: BinaryIO) -> int | None:
+    """Return where a stream is; None where it cannot be gone back to and written over."""
+    if not stream.seekable() or _appends(stream):
+        return None
+    return stream.tell()
+
+
+def _appends(stream: BinaryIO) -> bool:
+    """Whether all that is written to a stream goes to the end, wherever it is."""
+    try:
+        return fcntl is not None and bool(fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_APPEND)
+    except io.UnsupportedOperation:  # it is in memory
+        return False
+
+
 def write_wav(path: str | Path, pcm: Pcm | npt.NDArray[np.int16], sample_rate: int) -> None:
     """Write a whole recording as a 16-bit mono WAV file, under a temporary name until it is complete.
 
@@ -171,9 +259,13 @@ def write_wav(path: str | Path, pcm: Pcm | npt.NDArray[np.int16], sample_rate: i
 
 
 def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
-    """Give the 44 bytes before 16-bit mono samples; without `samples`, of a stream whose end is not known."""
-    data_bytes = _UNKNOWN_BYTES if samples is None else samples * 2
-    riff_bytes = _UNKNOWN_BYTES if samples is None else data_bytes + 36
+    """Give the 44 bytes before 16-bit mono samples.
+
+    Without `samples` it is of a stream whose end is not known, and so it is where they are more than a WAV can tell.
+    """
+    told = samples is not None and samples * 2 + 36 < _UNKNOWN_BYTES
+    data_bytes = (samples or 0) * 2 if told else _UNKNOWN_BYTES
+    riff_bytes = data_bytes + 36 if told else _UNKNOWN_BYTES
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16)
     return struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE") + form + struct.pack("<4sI", b"data", data_bytes)
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from csm_plugin.errors import VoiceError
 from csm_plugin.interruption import in_thread, result_of
 
 if TYPE_CHECKING:
@@ -68,19 +67,15 @@ def check_model(model: str, voices: Iterable[str] = ()) -> None:
 
     Raises:
         CheckpointError: it cannot be had; the message says what to do.
-        VoiceError: there is no such voice.
+        VoiceError: there is no such voice, or its files cannot be used.
     """
     from csm_plugin.conversation.voices import VoiceLibrary
     from csm_plugin.model.checkpoint import find_checkpoint
 
     folder = find_checkpoint(model)
-    known = VoiceLibrary.beside(folder).names if voices else []
+    library = VoiceLibrary.beside(folder)
     for voice in voices:
-        if voice not in known:
-            raise VoiceError(
-                f"there is no voice {voice[:64]!r} for {model}; there are: {', '.join(known) or 'none'}. "
-                "csm voices add makes one of a recording"
-            )
+        library.get(voice)
 
 
 def load_engine(model: str, device: str, parts: Parts | None = None) -> Engine:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.audio import SoundWriter, to_int16, wav_header
+from csm_plugin.audio import SoundWriter, WavStream, to_int16
 from csm_plugin.errors import SettingsError
 
 Pcm = npt.NDArray[np.float32]
@@ -45,14 +45,9 @@ def sound_file(path: str | Path, sample_rate: int) -> Iterator[Write]:
 
 @contextmanager
 def wav_stream(stream: BinaryIO, sample_rate: int) -> Iterator[Write]:
-    """A WAV file down a pipe: its header does not know its length."""
-    stream.write(wav_header(sample_rate))
-
-    def write(pcm: Pcm) -> None:
-        stream.write(to_int16(pcm).tobytes())
-        stream.flush()
-
-    yield write
+    """A WAV file down a pipe: its header does not know its length, unless the output is a file."""
+    with WavStream(stream, sample_rate) as wav:
+        yield wav.write
 
 
 def loudspeaker(sample_rate: int) -> AbstractContextManager[Write]:

@@ -21,7 +21,8 @@ from csm_plugin.client.record import Record
 from csm_plugin.conversation import Segment, VoicePrompt
 from csm_plugin.conversation.turn import Turn
 from csm_plugin.conversation.utterance import Utterance
-from csm_plugin.errors import SettingsError, TextError, VoiceError
+from csm_plugin.errors import ContextFullError, SettingsError, TextError, VoiceError
+from csm_plugin.protocol.shapes import MAX_TEXT
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_sampling, check_speaker
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
@@ -79,7 +80,7 @@ class RemoteConversation:
         spoken = normalize_text(text) if normalize else check_text(text)
         if not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
-        check_unicode(spoken)
+        check_wire_text(spoken)
         chosen = self._seeded() if sampling is None else check_sampling(sampling)
         if chosen.seed is None:
             chosen = replace(chosen, seed=secrets.randbits(62))
@@ -100,7 +101,7 @@ class RemoteConversation:
         else:
             sound, rate = resample(checked, sample_rate, SAMPLE_RATE_HZ).astype("<f4"), SAMPLE_RATE_HZ
         words = normalize_text(check_text(text)) if text != "" and is_speakable(check_text(text)) else ""
-        return Turn(self._record.listen(check_unicode(words), sound, rate, check_speaker(speaker)).done)
+        return Turn(self._record.listen(check_wire_text(words), sound, rate, check_speaker(speaker)).done)
 
     def interrupt(self, heard_s: float | None = None) -> None:
         """Stop speaking and keep only what was heard of the current turn. Never blocks.
@@ -179,16 +180,22 @@ def check_voice(voice: object, voices: list[str]) -> Voice:
     if not isinstance(voice, str) or voice not in voices:
         known = ", ".join(voices) or "none are installed"
         given = repr(voice[:64]) if isinstance(voice, str) else f"of type {type(voice).__name__}"
-        raise VoiceError(f"there is no voice {given}; known voices: {known}. Or pass a VoicePrompt(name, text, pcm)")
+        raise VoiceError(f"there is no voice {given}; known voices: {known}")
     return voice
 
 
-def check_unicode(text: str) -> str:
+def check_wire_text(text: str) -> str:
     """Return a text as it is.
 
     Raises:
         TextError: it has lone surrogates, which no UTF-8 has.
+        ContextFullError: it is longer than a message may be, and so than any context.
     """
+    if len(text) > MAX_TEXT:
+        raise ContextFullError(
+            f"the text has {len(text):,} characters once it is written out, at most {MAX_TEXT:,} are taken at once; "
+            "split the text into sentences"
+        )
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -15,10 +15,10 @@ import torch
 from loguru import logger
 
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
-from csm_plugin.engine.conversation import Conversation
+from csm_plugin.engine.conversation import Conversation, frames_of
 from csm_plugin.engine.loading import stopped_at_exit
 from csm_plugin.engine.scheduler import Scheduler
-from csm_plugin.errors import SettingsError
+from csm_plugin.errors import SettingsError, VoiceError
 from csm_plugin.interface import EngineStats
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.csm import CSM
@@ -27,8 +27,7 @@ from csm_plugin.model.opened import Parts, open_checkpoint
 from csm_plugin.model.tokenizer import SegmentTokenizer
 from csm_plugin.model.weights import parameters
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
-from csm_plugin.text.normalize import check_text, is_speakable
-from csm_plugin.text.sentences import split_sentences
+from csm_plugin.text.parts import split_utterances
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CLOSE_TIMEOUT_S = 30.0
@@ -182,6 +181,20 @@ class Engine:
             self._scheduler, self._tokenizer, self._voices, voice=voice, speaker=speaker, sampling=sampling
         )
 
+    def check_voice(self, prompt: VoicePrompt) -> None:
+        """Make sure that the context has room for a sentence beside a voice prompt.
+
+        Raises:
+            VoiceError: it has none, so that nothing could ever be said with it.
+        """
+        budget = self._scheduler.budget
+        taken = len(self._tokenizer.encode(prompt.text, 0)) + frames_of(prompt.pcm) + 1
+        if budget.room(taken, SENTENCE_TOKENS, SENTENCE_FRAMES) < SENTENCE_FRAMES:
+            raise VoiceError(
+                f"text and recording take {taken:,} of the model's {budget.positions:,} positions, which leaves no "
+                "room for a sentence; use a shorter recording, and as its text nothing but its words"
+            )
+
     def synthesize(
         self,
         text: str,
@@ -197,7 +210,7 @@ class Engine:
             CSMError: as `Conversation.speak`, and GenerationError if the model fails.
         """
         with self.conversation(voice, speaker, sampling) as talk:
-            pieces = [chunk.pcm for part in _parts(text) for chunk in talk.speak(part)]
+            pieces = [chunk.pcm for part in split_utterances(text) for chunk in talk.speak(part)]
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
 
     def stats(self) -> EngineStats:
@@ -219,14 +232,8 @@ class Engine:
         self.close()
 
 
-LONG_TEXT_CHARACTERS = 300
-
-
-def _parts(text: str) -> list[str]:
-    """Split a text that is too long for one utterance into sentences; a shorter one stays whole."""
-    if len(check_text(text)) <= LONG_TEXT_CHARACTERS:
-        return [text]
-    return [part for part in split_sentences(text) if is_speakable(part)] or [text]
+SENTENCE_TOKENS, SENTENCE_FRAMES = 24, 38
+"""What a sentence of three seconds takes."""
 
 
 def _name(model: str | Path, folder: Path | None = None) -> str:

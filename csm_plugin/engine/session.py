@@ -9,13 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from csm_plugin.conversation import (
-    Ledger,
-    VoicePrompt,
-    Word,
-    split_words,
-)
+from csm_plugin.conversation import Ledger, VoicePrompt, Word, split_words
 from csm_plugin.conversation.durations import Pace, expected_s
+from csm_plugin.conversation.frame_buffer import Frame
 from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.jobs import Job, ListenJob, SpeakJob, VoiceJob
 from csm_plugin.engine.word_times.loudness import speech_s
@@ -77,15 +73,17 @@ class Session:
             if job.buffer.done:
                 return False
             job.entry.frames.append(codes)
-            job.entry.lead = job.delivery.lead
+            job.entry.lead = job.delivery.gate.lead
             return True
 
-    def add_words(self, job: SpeakJob, words: Sequence[Word]) -> None:
-        """Note in the ledger which words were delivered, and when they are heard."""
+    def hand_over(self, job: SpeakJob, frames: Sequence[Frame], late: Sequence[Word] = ()) -> None:
+        """Give frames to the reader; the ledger notes the words in them, and those that come too late for a frame."""
+        words = [*(word for frame in frames for word in frame.words), *late]
         if words:
             with self.lock:
                 if not job.buffer.done:
                     job.entry.words.extend(words)
+        job.buffer.deliver(frames)
 
     def finish(self, job: SpeakJob, *, ended: bool) -> None:
         """Cut an utterance that is over down to what is delivered; one that did not end, to the words in it too."""
@@ -93,7 +91,7 @@ class Session:
             entry = job.entry
             if job.buffer.done:
                 return  # it was cancelled meanwhile, and cut then
-            del entry.frames[entry.lead + job.delivery.released :]
+            del entry.frames[entry.lead + job.delivery.gate.released :]
             if not (entry.heard_frames if ended else self.ledger.cut_to_words(entry)):
                 self.ledger.remove(entry)
             self.stale = True
@@ -103,13 +101,22 @@ class Session:
         with self.lock:
             self._drop_unheard(job)
 
-    def end_turn(self, heard_s: float | None, withdrawn: list[SpeakJob]) -> None:
-        """Cancel what waits and what is unread, cut the current turn down to what was heard, and begin the next."""
+    def end_turn(self, heard_s: float | None, stopped: list[SpeakJob]) -> None:
+        """Cancel what was stopped or is unread, cut the current turn down to what was heard, and begin the next."""
         with self.lock:
-            for job in [*withdrawn, *self.unread]:
+            for job in [*stopped, *self.unread]:
                 self._drop_unheard(job)
             self.unread.clear()
             self.ledger.cut_turn(heard_s)
+            self.stale = True
+
+    def _drop_unheard(self, job: SpeakJob) -> None:
+        """End an utterance as cancelled, unless all of it was taken; keep what was. The lock is held."""
+        ended = job.buffer.finish_reason == "end"
+        if job.buffer.discard():
+            taken = min(job.buffer.taken, job.entry.heard_frames)
+            if not self.ledger.cut(job.entry, taken, ended=ended):
+                self.ledger.remove(job.entry)
             self.stale = True
 
     def hold_turns(self, before: float = math.inf) -> None:
@@ -143,12 +150,4 @@ class Session:
             self.pace.forget()
             if job.prompt is not None:
                 self.pace.learn(float(expected_s(split_words(job.prompt.text)).sum()), speech_s(job.prompt.pcm))
-            self.stale = True
-
-    def _drop_unheard(self, job: SpeakJob) -> None:
-        ended = job.buffer.finish_reason == "end"
-        if job.buffer.discard():
-            taken = min(job.buffer.taken, job.entry.heard_frames)
-            if not self.ledger.cut(job.entry, taken, ended=ended):
-                self.ledger.remove(job.entry)
             self.stale = True

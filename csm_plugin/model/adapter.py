@@ -14,7 +14,7 @@ from torch import Tensor
 
 from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.fields import Fields, read_json
-from csm_plugin.model.weight_names import WeightNames
+from csm_plugin.model.weight_files import FileNames
 from csm_plugin.model.weights import CODEC, Tensors, TensorsOf, WeightFiles
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -66,7 +66,7 @@ class AdaptedTensors(TensorsOf):
             raise CheckpointFormatError(
                 f"{folder} holds {found} and no {WEIGHTS}; save the adapter with safe_serialization=True"
             )
-        self._files = WeightFiles(folder, WeightNames((WEIGHTS,)))
+        self._files = WeightFiles(folder, FileNames((WEIGHTS,)))
         self._sides: dict[str, dict[str, str]] = {}  # target weight -> "A", "B" -> tensor
         self._whole: dict[str, str] = {}  # target weight -> tensor that replaces it
         for stored in self._files.names:

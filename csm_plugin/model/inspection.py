@@ -33,7 +33,7 @@ from csm_plugin.model.opened import (
     read_codec_folder,
     read_fields,
 )
-from csm_plugin.model.original import as_original
+from csm_plugin.model.original_layout import as_original
 from csm_plugin.model.weights import CODEC, Stored, Tensors, WeightFiles, WithCodec
 from csm_plugin.settings import VoiceStyle
 

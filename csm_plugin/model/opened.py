@@ -19,7 +19,7 @@ from csm_plugin.model.known import CODEC as CODEC_ID
 from csm_plugin.model.known import TOKENIZER as TOKENIZER_ID
 from csm_plugin.model.known import Layout
 from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
-from csm_plugin.model.original import (
+from csm_plugin.model.original_layout import (
     MARK,
     TRANSFORMERS_MARK,
     HeadDims,
@@ -30,7 +30,7 @@ from csm_plugin.model.original import (
 )
 from csm_plugin.model.tokenizer import FILE as TOKENIZER_FILE
 from csm_plugin.model.tokenizer import SegmentTokenizer
-from csm_plugin.model.weight_names import SINGLE
+from csm_plugin.model.weight_files import SINGLE
 from csm_plugin.model.weights import CODEC, Tensors, WeightFiles, WithCodec, parameters
 
 MODEL_TYPES = ("csm", "marvis", "sesame")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.fields import read_json
-from csm_plugin.model.weight_names import WeightNames, weight_names_in
+from csm_plugin.model.weight_files import FileNames, file_names_in
 
 CODEC = "codec_model."
 """What the names of the codec's tensors begin with."""
@@ -124,7 +124,7 @@ class WeightFiles(Headers):
         CheckpointFormatError: a file is missing, corrupt or of another checkpoint.
     """
 
-    def __init__(self, folder: Path, names: WeightNames) -> None:
+    def __init__(self, folder: Path, names: FileNames) -> None:
         stored: dict[str, Stored] = {}
         for name in names.files:
             stored.update(_headers(folder / name))
@@ -140,7 +140,7 @@ class WeightFiles(Headers):
         Raises:
             CheckpointFormatError: there are none that can be read, or as above.
         """
-        return cls(folder, weight_names_in(folder, config))
+        return cls(folder, file_names_in(folder, config))
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """Return a tensor as stored. It is a view of the mapped file: copy it, and let it go.

@@ -17,6 +17,8 @@ USER, AGENT, MARK, CUT, QUIET = "#3557a8", "#1f6f5c", "#8a6d1f", "#a8372c", "#6b
 ROW_INCHES = 1.15
 WIDTH_INCHES = 13.0
 WORD_POINTS = 7
+MARGIN, MARGIN_UNHEARD = 0.02, 0.12
+"""At the right, as a share of the longest turn: there stand the words that nobody heard."""
 MIN_WORD_GAP = 0.012
 """Words closer together than this share of the width are written together."""
 
@@ -35,6 +37,7 @@ def draw(turns: Sequence[Turn], path: Path) -> None:
     figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     width_s = max([1.0, *(_end_s(turn) - _start_s(turn) for turn in turns)])
+    width_s *= 1 + (MARGIN_UNHEARD if any(turn.interrupted_s is not None for turn in turns) else MARGIN)
     for axis, turn in zip(axes, turns, strict=False):
         _draw_turn(axis, turn, width_s)
     axes[-1].set_xlabel("seconds since the turn began")
@@ -43,7 +46,7 @@ def draw(turns: Sequence[Turn], path: Path) -> None:
 
 def _draw_turn(axis: Axes, turn: Turn, width_s: float) -> None:
     start_s, end_s = _start_s(turn), _end_s(turn)
-    axis.set_xlim(0, width_s * 1.02)
+    axis.set_xlim(0, width_s)
     axis.set_ylim(0, 3.4)
     axis.set_yticks([2.5, 1.0], ["user", "agent"])
     axis.tick_params(axis="y", length=0)

@@ -51,7 +51,7 @@ def taken() -> Iterator[str]:
             WEBRTC,
             ["--port", "0", "--voice", "nobody"],
             {},
-            "there is no voice 'nobody' for csm-tiny; there are: ",
+            "there is no voice 'nobody'; known voices: alan",
         ),
         (WEBRTC, ["--port", "0", "--voice", "ann"], {"TTS_BACKEND": "sesame"}, "--voice is one of CSM's"),
         (WEBRTC, ["--port", "0"], {"TTS_BACKEND": "piper"}, "TTS_BACKEND is 'piper'"),

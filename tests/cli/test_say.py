@@ -59,9 +59,10 @@ def test_settings_reach_the_conversation(engine: Engine, tmp_path: Path) -> None
     assert engine.asked == {"voice": "ann", "speaker": 3, "sampling": Sampling(temperature=0, seed=7)}
 
 
-def test_a_wav_stream_goes_to_standard_output(engine: Engine, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_wav_file_goes_to_standard_output(engine: Engine, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Here it is a file, as with `> out.wav`, so that the header has the length in the end."""
     assert main(["say", "one two", "-o", "-"]) == 0
-    assert capfdbinary.readouterr().out == wav_header(SAMPLE_RATE_HZ) + FRAME.tobytes() * 2
+    assert capfdbinary.readouterr().out == wav_header(SAMPLE_RATE_HZ, 2 * len(FRAME)) + FRAME.tobytes() * 2
 
 
 def test_ctrl_c_leaves_a_valid_file_of_what_was_spoken(

@@ -27,7 +27,10 @@ def taken() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("say", "Hi.", "-o", "{folder}/out.wav", "--voice", "nobody"), "there is no voice 'nobody' for csm-tiny"),
+        (
+            ("say", "Hi.", "-o", "{folder}/out.wav", "--voice", "nobody"),
+            "there is no voice 'nobody'; known voices: alan",
+        ),
         (("say", "Hi.", "-o", "{folder}/out.wav", "--model", "csm-tinny"), "there is no model 'csm-tinny'"),
         (("say", "Hi.", "-o", "{folder}/out.wav", "--device", "gpu"), "device is 'gpu'"),
         (("say", "Hi.", "-o", "{folder}/out.wav", "--speaker", "100"), "speaker is 100"),

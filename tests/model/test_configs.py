@@ -17,7 +17,7 @@ from csm_plugin.errors import CheckpointFormatError
 from csm_plugin.model.config import ModelConfig, read_transformers_config
 from csm_plugin.model.fields import Fields
 from csm_plugin.model.mimi.config import CodecConfig, read_codec_config
-from csm_plugin.model.original import ROPE
+from csm_plugin.model.original_layout import ROPE
 from csm_plugin.model.rope import Rope
 from tests.replicas import configs
 from tests.replicas.tensors import Codec, Sizes

@@ -18,7 +18,7 @@ from csm_plugin.errors import CheckpointError, CheckpointFormatError, SettingsEr
 from csm_plugin.model import opened
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.opened import OpenedCheckpoint, Parts, open_checkpoint
-from csm_plugin.model.weight_names import IncompleteWeights
+from csm_plugin.model.weight_files import IncompleteWeights
 from csm_plugin.model.weights import WeightFiles
 from csm_plugin.settings import Sampling
 from tests.model.helpers import CPU

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.weight_names import SINGLE, IncompleteWeights, weight_names, weight_names_in
+from csm_plugin.model.weight_files import SINGLE, IncompleteWeights, file_names, file_names_in
 
 Kind = Literal["model", "codec", "tokenizer", "adapter"]
 """What a repository is fetched as: each takes other files of it."""
@@ -57,7 +57,7 @@ def wanted_files(kind: Kind, names: Collection[str], read: Callable[[str], str],
     wanted = [name for name in (*_EXTRAS[kind], *_NEEDED[kind]) if name in names]
     if kind in ("model", "codec"):
         config = read_mapping(read(CONFIG), f"{where}: {CONFIG}") if CONFIG in names else {}
-        weights = weight_names(config, names, read, where)
+        weights = file_names(config, names, read, where)
         sounds = sorted(name for name in names if kind == "model" and _SOUNDS.fullmatch(name))
         wanted += [*sounds, *([weights.index] if weights.index else []), *weights.files]
     return list(dict.fromkeys(wanted))
@@ -76,7 +76,7 @@ def missing(folder: Path, kind: Kind) -> list[str]:
         return [] if _weights_alone(kind, [path.name for path in folder.glob("*")]) else lacking
     config = read_mapping_in(folder / CONFIG)
     try:
-        weight_names_in(folder, config)
+        file_names_in(folder, config)
     except IncompleteWeights as error:
         return list(error.missing)
     except CheckpointFormatError:

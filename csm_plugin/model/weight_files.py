@@ -30,16 +30,16 @@ class IncompleteWeights(CheckpointFormatError):
 
 
 @dataclass(frozen=True, slots=True)
-class WeightNames:
+class FileNames:
     """The safetensors files that hold a checkpoint's weights, and the index that names them if there is one."""
 
     files: tuple[str, ...]
     index: str | None = None
 
 
-def weight_names(
+def file_names(
     config: Mapping[str, object], names: Collection[str], read_index: Callable[[str], str], where: str
-) -> WeightNames:
+) -> FileNames:
     """Choose the files with the weights, as transformers does.
 
     What `transformers_weights` of the configuration names comes first, then `model.safetensors`, then
@@ -58,7 +58,7 @@ def weight_names(
     """
     first = _first(config, names, where)
     if not first.endswith(_INDEX_SUFFIX):
-        return WeightNames((first,))
+        return FileNames((first,))
     shards = _shards(first, read_index, where)
     lacking = tuple(name for name in shards if name not in names)
     if lacking:
@@ -66,14 +66,14 @@ def weight_names(
         raise IncompleteWeights(
             f"{where} lacks the {shard} {_listed(lacking)} that {first} names; download the checkpoint again", lacking
         )
-    return WeightNames(shards, first)
+    return FileNames(shards, first)
 
 
-def weight_names_in(folder: Path, config: Mapping[str, object]) -> WeightNames:
-    """Choose the files with the weights in a local folder; see `weight_names`."""
+def file_names_in(folder: Path, config: Mapping[str, object]) -> FileNames:
+    """Choose the files with the weights in a local folder; see `file_names`."""
     names = {path.relative_to(folder).as_posix() for depth in ("*", "*/*") for path in folder.glob(depth)}
     present = {name for name in names if (folder / name).is_file()}
-    return weight_names(config, present, lambda name: (folder / name).read_text(encoding="utf-8"), str(folder))
+    return file_names(config, present, lambda name: (folder / name).read_text(encoding="utf-8"), str(folder))
 
 
 def _first(config: Mapping[str, object], names: Collection[str], where: str) -> str:

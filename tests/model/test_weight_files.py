@@ -11,30 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csm_plugin.errors import CheckpointFormatError
-from csm_plugin.model.weight_names import IncompleteWeights, WeightNames, weight_names, weight_names_in
+from csm_plugin.model.weight_files import FileNames, IncompleteWeights, file_names, file_names_in
 
 SHARDS = ("a-1.safetensors", "a-2.safetensors")
 INDEX = json.dumps({"weight_map": {"x": SHARDS[1], "y": SHARDS[0], "z": SHARDS[0]}})
 
 
-def chosen(names: Collection[str], index: str = INDEX, **config: object) -> WeightNames:
-    return weight_names(config, names, lambda name: index, "there")
+def chosen(names: Collection[str], index: str = INDEX, **config: object) -> FileNames:
+    return file_names(config, names, lambda name: index, "there")
 
 
 def test_what_the_configuration_names_comes_before_one_file_and_that_before_an_index() -> None:
     names = {"model.safetensors", "model.safetensors.index.json", "t.safetensors.index.json", *SHARDS}
     named = chosen(names, transformers_weights="t.safetensors.index.json")
-    assert named == WeightNames(SHARDS, "t.safetensors.index.json")
-    assert chosen(names, transformers_weights=SHARDS[0]) == WeightNames(SHARDS[:1])
-    assert chosen(names) == WeightNames(("model.safetensors",))
-    assert chosen(names - {"model.safetensors"}) == WeightNames(SHARDS, "model.safetensors.index.json")
+    assert named == FileNames(SHARDS, "t.safetensors.index.json")
+    assert chosen(names, transformers_weights=SHARDS[0]) == FileNames(SHARDS[:1])
+    assert chosen(names) == FileNames(("model.safetensors",))
+    assert chosen(names - {"model.safetensors"}) == FileNames(SHARDS, "model.safetensors.index.json")
 
 
 def test_a_folder_is_read_the_same_way(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(INDEX)
     for name in SHARDS:
         (tmp_path / name).touch()
-    assert weight_names_in(tmp_path, {}) == WeightNames(SHARDS, "model.safetensors.index.json")
+    assert file_names_in(tmp_path, {}) == FileNames(SHARDS, "model.safetensors.index.json")
 
 
 def test_what_is_not_there_is_named() -> None:
