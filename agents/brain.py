@@ -17,7 +17,6 @@ from pipecat.frames.frames import (
     LLMTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.openai.llm import OpenAILLMService
 
 TOKEN_S = 0.02
 DEFAULT_LLM = "gpt-4.1-mini"
@@ -40,6 +39,8 @@ def make_brain() -> FrameProcessor:
     model = chosen_llm()
     if model is None:
         return ScriptedBrain()
+    from pipecat.services.openai.llm import OpenAILLMService  # half a second, for an LLM alone
+
     key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
     settings = OpenAILLMService.Settings(model=model, system_instruction=INSTRUCTION)
     return OpenAILLMService(api_key=key or "none", base_url=base_url or None, settings=settings)
@@ -50,6 +51,21 @@ def chosen_llm() -> str | None:
     if not os.environ.get("OPENAI_API_KEY") and not os.environ.get("OPENAI_BASE_URL"):
         return None
     return os.environ.get("OPENAI_MODEL") or DEFAULT_LLM
+
+
+def describe_brain(agent: str = "agent") -> str:
+    """Say in a line or two who answers, and how an LLM is brought in where there is none.
+
+    Args:
+        agent: what `make` calls the agent.
+    """
+    model = chosen_llm()
+    if model is not None:
+        return f"Answered by {model}, as OPENAI_BASE_URL and OPENAI_MODEL say."
+    return (
+        "Answered by a few built-in rules. OPENAI_BASE_URL and OPENAI_MODEL bring an LLM (OPENAI_API_KEY its key); "
+        f"Ollama's:\n  {WITH_OLLAMA.removesuffix('agent')}{agent}"
+    )
 
 
 class ScriptedBrain(FrameProcessor):

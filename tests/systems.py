@@ -78,6 +78,16 @@ LACKS = (
         ),
     ),
     Lack(
+        "a process can send itself a Ctrl-C, has a terminal of its own, and a device is a file, on Unix only",
+        _WINDOWS,
+        (
+            "tests/agents/test_command.py::test_ctrl_c_is_one_line_at_any_moment",
+            "tests/agents/test_livekit_console.py",
+            "tests/cli/test_interruption.py",
+            "tests/cli/test_say.py::test_a_device_is_no_place_for_a_file",
+        ),
+    ),
+    Lack(
         "the server that LiveKit's jobs share is kept by file locks of Unix",
         _WINDOWS,
         (

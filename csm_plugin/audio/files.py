@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -18,6 +19,15 @@ from loguru import logger
 from csm_plugin.audio.pcm import MAX_AUDIO_S, Pcm, check_pcm, check_sample_rate, to_int16
 from csm_plugin.errors import AudioError
 
+FORMATS = {
+    "": ("WAV", "PCM_16"),
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+"""What is written under a name that ends so: libsndfile's format and subtype."""
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 _UNKNOWN_BYTES = 0xFFFF_FFFF
@@ -88,8 +98,10 @@ def _read_on(sound: _OneWay, most: int) -> npt.NDArray[np.float32]:
     return np.concatenate(blocks)
 
 
-class WavWriter:
-    """A 16-bit mono WAV file that grows as sound is made, and appears under its name when it is closed.
+class SoundWriter:
+    """A mono sound file that grows as sound is made, and appears under its name when it is closed.
+
+    The name says what it is: 16-bit WAV, or one of the other `FORMATS`.
 
     Leaving the `with` block keeps what was written, also after an error or Ctrl-C; with nothing written there is no
     file. For one thread.
@@ -103,24 +115,18 @@ class WavWriter:
         samples: how many were written.
 
     Raises:
-        AudioError: the file cannot be written there, or the rate is out of range.
+        AudioError: the file cannot be written there, its name ends in none of `FORMATS`, or the rate is out of range.
     """
 
     def __init__(self, path: str | Path, sample_rate: int) -> None:
         self.path = Path(path)
         self.samples = 0
         self._rate = check_sample_rate(sample_rate)
+        if not self.path.name or (self.path.exists() and not self.path.is_file()):
+            kind = "a folder" if self.path.is_dir() else "no file"
+            raise AudioError(f"{self.path} is {kind}; give the name of the sound file to write")
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        if self.path.is_dir():
-            raise AudioError(f"{self.path} is a folder; give the name of the WAV file to write")
-        try:
-            self._file: Any = soundfile.SoundFile(
-                self._part, "w", samplerate=self._rate, channels=1, subtype="PCM_16", format="WAV"
-            )
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise AudioError(
-                f"cannot write {self.path} ({error}); give a name in a folder that exists and can be written to"
-            ) from error
+        self._file = self._open(*self._format())
 
     @property
     def seconds(self) -> float:
@@ -137,7 +143,7 @@ class WavWriter:
         try:
             self._file.write(samples)
         except (soundfile.LibsndfileError, OSError) as error:
-            raise AudioError(f"cannot write {self.path} ({error}); is the disk full?") from error
+            raise AudioError(f"cannot write {self.path} ({_reason(error)}); is the disk full?") from error
         self.samples += len(samples)
 
     def close(self) -> None:
@@ -145,10 +151,30 @@ class WavWriter:
         if self._file.closed:
             return
         self._file.close()
-        if self.samples:
-            self._part.replace(self.path)
-        else:
+        try:
+            if self.samples:
+                self._part.replace(self.path)
+        except OSError as error:
+            raise AudioError(f"cannot write {self.path} ({_reason(error)}); give another name") from error
+        finally:
             self._part.unlink(missing_ok=True)
+
+    def _format(self) -> tuple[str, str]:
+        """Return libsndfile's format and subtype."""
+        suffix = self.path.suffix.lower()
+        if suffix not in FORMATS:
+            raise AudioError(f"{self.path} ends in {suffix}; sound is written as {', '.join(filter(None, FORMATS))}")
+        return FORMATS[suffix]
+
+    def _open(self, form: str, subtype: str) -> Any:
+        try:
+            self._part.touch()  # the system's reason, where libsndfile knows none
+            return soundfile.SoundFile(self._part, "w", samplerate=self._rate, channels=1, subtype=subtype, format=form)
+        except (soundfile.LibsndfileError, OSError) as error:
+            with suppress(OSError):
+                self._part.unlink(missing_ok=True)
+            allowed = "give a name in a folder that exists and can be written to"
+            raise AudioError(f"cannot write {self.path} ({_reason(error)}); {allowed}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -242,3 +268,16 @@ def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
     riff_bytes = data_bytes + 36 if told else _UNKNOWN_BYTES
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16)
     return struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE") + form + struct.pack("<4sI", b"data", data_bytes)
+
+
+class WavWriter(SoundWriter):
+    """The same, 16-bit WAV whatever its name is."""
+
+    def _format(self) -> tuple[str, str]:
+        return FORMATS[""]
+
+
+def _reason(error: soundfile.LibsndfileError | OSError) -> str:
+    """Return why a file could not be written, without the temporary name that it has until it is complete."""
+    told = error.strerror if isinstance(error, OSError) else error.error_string
+    return str(told or type(error).__name__).rstrip(".")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.audio import WavStream, WavWriter, to_int16
+from csm_plugin.audio import SoundWriter, WavStream, to_int16
 from csm_plugin.errors import SettingsError
 
 Pcm = npt.NDArray[np.float32]
@@ -33,14 +33,14 @@ PLAYERS = {
 
 
 @contextmanager
-def wav_file(path: str | Path, sample_rate: int) -> Iterator[Write]:
-    """A WAV file that appears when it is finished; with nothing written there is none.
+def sound_file(path: str | Path, sample_rate: int) -> Iterator[Write]:
+    """A file, in the format that its name says, that appears when it is finished; with nothing written there is none.
 
     Raises:
-        AudioError: it cannot be written there.
+        AudioError: it cannot be written there, or in that format.
     """
-    with WavWriter(path, sample_rate) as wav:
-        yield wav.write
+    with SoundWriter(path, sample_rate) as sound:
+        yield sound.write
 
 
 @contextmanager

@@ -21,13 +21,11 @@ from csm_plugin.client.record import Record
 from csm_plugin.conversation import Segment, VoicePrompt
 from csm_plugin.conversation.turn import Turn
 from csm_plugin.conversation.utterance import Utterance
-from csm_plugin.errors import ContextFullError, InputError, SettingsError, TextError, VoiceError
+from csm_plugin.errors import ContextFullError, SettingsError, TextError, VoiceError
 from csm_plugin.protocol.shapes import MAX_TEXT
-from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_sampling
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_sampling, check_speaker
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
-
-MAX_SPEAKERS = 100
 
 
 class RemoteConversation:
@@ -169,17 +167,6 @@ class RemoteConversation:
         if own.seed is None:
             return own
         return replace(own, seed=(own.seed + next(self._utterances)) % 2**63)
-
-
-def check_speaker(speaker: object) -> int:
-    """Return a speaker's number as it is.
-
-    Raises:
-        InputError: it is not a whole number from 0 to 99.
-    """
-    if type(speaker) is not int or not 0 <= speaker < MAX_SPEAKERS:
-        raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
-    return speaker
 
 
 def check_voice(voice: object, voices: list[str]) -> Voice:

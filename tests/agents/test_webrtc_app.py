@@ -10,7 +10,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from fastapi.testclient import TestClient
 
-from agents.webrtc import PAGE, create_app
+from agents.webrtc.app import PAGE, create_app
 from tests.scripted_engine import ScriptedEngine
 
 BODIES = [{}, {"sdp": "x"}, {"type": "offer"}, {"sdp": "x", "type": "offer", "more": 1}, [], 3]
@@ -90,7 +90,7 @@ def test_a_candidate_for_an_unknown_call_is_refused(client: TestClient) -> None:
 
 
 async def test_of_callers_who_come_at_once_only_so_many_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.webrtc.MAX_SESSIONS", 2)
+    monkeypatch.setattr("agents.webrtc.app.MAX_SESSIONS", 2)
     engine = ScriptedEngine()
     app = create_app(engine)
     peers = [RTCPeerConnection() for _ in range(5)]

@@ -15,7 +15,7 @@ from loguru import logger
 from playwright.sync_api import Page, expect
 
 from agents.brain import ScriptedBrain
-from agents.webrtc import create_app
+from agents.webrtc.app import create_app
 from tests.agents.browser import (
     HEARD_RATE_HZ,
     PATIENCE_MS,
