@@ -63,10 +63,10 @@ def test_it_tries_every_route_that_there_is(page: Page, locked: RunningServer) -
     picture(page, f"docs-page-{page.viewport_size['width']}")  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
-    speech.get_by_label("input").fill("...")
+    speech.get_by_label("voice").fill("../nobody")
     speech.get_by_role("button", name="Send").click()
     expect(speech.locator(".alarm")).to_contain_text("422")
-    expect(speech.locator("pre")).to_contain_text("bad_text")
+    expect(speech.locator("pre")).to_contain_text("bad_voice")
 
     name = f"ann-{page.viewport_size['width']}"  # type: ignore[index]
     recording = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
@@ -95,7 +95,7 @@ def test_its_fields_are_labelled_and_their_hints_are_read_out(page: Page) -> Non
 def test_axe_finds_nothing_at_any_size_in_either_scheme(page: Page) -> None:
     check_for_everybody(page)
     speech = route(page, "POST", "/v1/audio/speech")
-    speech.get_by_label("input").fill("...")
+    speech.get_by_label("voice").fill("../nobody")
     speech.get_by_role("button", name="Send").click()
     expect(speech.locator(".alarm")).to_contain_text("422")
     check_for_everybody(page)

@@ -23,7 +23,7 @@ from csm_plugin.cli import main
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
 from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
 from csm_plugin.engine import Engine
-from csm_plugin.errors import AudioError, SettingsError
+from csm_plugin.errors import AudioError, SettingsError, VoiceError
 from csm_plugin.model.checkpoint import BUNDLED
 from csm_plugin.server.app import create_app
 from csm_plugin.server.formats.av_frames import samples_of
@@ -259,17 +259,17 @@ def test_float_that_is_a_little_too_loud_is_clipped() -> None:
     assert np.abs(heard).max() == 1
 
 
-def test_a_voice_that_leaves_no_room_in_the_context_is_refused(server: RunningServer) -> None:
+@pytest.mark.parametrize("text", ["One thousand two hundred and thirty four words of text. " * 70, "7% " * 1_300])
+def test_a_voice_that_leaves_no_room_in_the_context_is_refused(server: RunningServer, text: str) -> None:
     """It was taken, and whoever spoke with it had an error for ever."""
-    for data, text in ((None, "One thousand two hundred and thirty four words of text. " * 70), (None, "7% " * 1_300)):
-        answer = add(server, "long", data, text)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_voice")
-        assert "positions" in answer.json()["error"]["message"]
-    assert names(server) == []
+    with pytest.raises(VoiceError, match="positions"):
+        server.engine.check_voice(VoicePrompt("long", text, SPOKEN))
 
 
 def test_a_voice_that_leaves_room_for_a_sentence_is_taken(server: RunningServer) -> None:
-    assert add(server, "thirty", file_of("FLAC", np.tile(TONE, 30)), "And so it goes on. " * 10).status_code == 201
+    times = int(30 * SAMPLE_RATE_HZ / len(SPOKEN))
+    thirty = file_of("FLAC", np.tile(SPOKEN, times))
+    assert add(server, "thirty", thirty, " ".join([WORDS] * times)).status_code == 201
     assert server.speak(voice="thirty", response_format="pcm").status_code == 200
     assert httpx.delete(f"{server.url}/v1/voices/thirty").status_code == 204
 

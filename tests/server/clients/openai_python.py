@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 
 import numpy as np
@@ -11,6 +10,7 @@ import openai
 import pytest
 import soundfile
 
+from csm_plugin.model.checkpoint import BUNDLED
 from tests.server.clients.door import TEXT, Door, row
 
 
@@ -70,10 +70,8 @@ def models(door: Door) -> None:
     "kept; a voice here, named as it may be",
 )
 def voices_with_consent(door: Door) -> None:
-    recording = io.BytesIO()
-    soundfile.write(recording, 0.1 * np.random.default_rng(0).normal(size=24_000), 24_000, format="WAV")
-    audio = door.openai.audio
-    sample = ("me.wav", recording.getvalue())
+    audio, clara = door.openai.audio, BUNDLED / "csm-tiny" / "voices" / "clara.flac"
+    sample, words = ("me.flac", clara.read_bytes()), clara.with_suffix(".txt").read_text(encoding="utf-8")
     consent = audio.voice_consents.create(name="Ann's", language="en-US", recording=sample)
     assert [one.id for one in audio.voice_consents.list()] == [consent.id]
     assert audio.voice_consents.update(consent.id, name="Ann").name == "Ann"
@@ -81,9 +79,7 @@ def voices_with_consent(door: Door) -> None:
     for given, why in ((consent.id, "send text"), ("cons_none", "no such consent")):
         with pytest.raises(openai.APIStatusError, match=why):
             audio.voices.create(name="Ann", audio_sample=sample, consent=given)
-    made = audio.voices.create(
-        name="Ann Smith", audio_sample=sample, consent=consent.id, extra_body={"text": "This is me."}
-    )
+    made = audio.voices.create(name="Ann Smith", audio_sample=sample, consent=consent.id, extra_body={"text": words})
     assert made.id == "Ann-Smith"
     spoken = audio.speech.with_raw_response.create(model="tts-1", voice={"id": made.id}, input=TEXT)
     assert "warning" not in spoken.headers
