@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MODEL = "sesame/csm-1b"
 CALLERS = 8
+CLONE = Path(__file__).parents[1]
 
 
 class Service:
@@ -71,7 +72,8 @@ else:
     app = modal.App("voice-stack")
     image = (
         modal.Image.debian_slim(python_version="3.12")
-        .pip_install("csm-plugin[server]")
+        .add_local_dir(CLONE, "/csm-plugin", copy=True, ignore=[".git", ".venv", "build"])
+        .run_commands('pip install "/csm-plugin[server]"')
         .env({"HF_HOME": "/cache", "CSM_MODEL": MODEL})
     )
     key = modal.Secret.from_name("csm")

@@ -25,7 +25,7 @@ from tests.pipecat.recognised import LONGEST_S, TURNS, Judge, replies
 from tests.pipecat.room import talking
 from tests.pipecat.test_heard import interrupted_turns
 
-pytest.importorskip("moonshine_voice", reason="the recogniser is not installed: pip install 'csm-plugin[eval]'")
+pytest.importorskip("moonshine_voice", reason="the recogniser is not installed: extra eval")
 
 REAL_TIME = True
 CHECKPOINT = Path(os.environ.get("CSM_MODEL") or BUNDLED / "csm-tiny")

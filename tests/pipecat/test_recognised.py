@@ -19,7 +19,7 @@ from tests.scripted_engine import Script, ScriptedEngine
 from tests.spoken_script import spoken_script
 from training.errors import SynthesisError
 
-pytest.importorskip("moonshine_voice", reason="the recogniser is not installed: pip install 'csm-plugin[eval]'")
+pytest.importorskip("moonshine_voice", reason="the recogniser is not installed: extra eval")
 
 
 CHUNK_FRAMES = 4
