@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HELPERS = {"__init__", "__main__", "reference", "report", "samples", "structure", "table"}
+HELPERS = {"__init__", "__main__", "reference", "report", "road", "samples", "structure", "table"}
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in HELPERS)
 
 

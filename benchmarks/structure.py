@@ -2,7 +2,7 @@
 
 Counts, not seconds: the same on every machine. `python -m benchmarks.structure [FOLDER]` measures another checkout's
 package with this one's script, so that two commits compare. The way of a sentence is only measured for the package that
-is imported.
+is imported; `python -m benchmarks.road` lists its steps.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import collections
 import itertools
 import json
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
+
+from benchmarks.road import DOORS, follow
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 3
@@ -27,7 +27,7 @@ def main() -> None:
     root = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT
     found: dict[str, Any] = measure(root)
     if root == ROOT:
-        found["a sentence through run_tts"] = asyncio.run(road())
+        found |= {f"a sentence through {door}": asyncio.run(follow(door)).counts() for door in DOORS}
     print(json.dumps(found, indent=1))
 
 
@@ -137,41 +137,6 @@ def duplicates(paths: list[Path]) -> int:
                 twice.add(block)
             seen.setdefault(block, path)
     return len(twice)
-
-
-async def road() -> dict[str, int]:
-    """Speak one sentence through the Pipecat service; count what of this package it enters, on all threads."""
-    entered: set[tuple[str, str]] = set()
-    following = [False]
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        code = frame.f_code
-        if event == "call" and following[0] and "csm_plugin" in code.co_filename:
-            entered.add((code.co_filename, code.co_qualname))
-
-    threading.setprofile(note)  # for the device thread, which begins with the engine
-    from csm_plugin.engine import Engine
-    from csm_plugin.pipecat import CSMTTSService
-
-    with Engine.load("csm-tiny", max_conversations=1) as engine:
-        service = CSMTTSService(engine=engine)
-        with engine.conversation() as talk:
-            async for _ in talk.speak("A sentence before, so that nothing is done for the first time."):
-                pass
-        sys.setprofile(note)
-        following[0], first = True, 0
-        async for frame in service.run_tts("Hello there, how are you?", "context"):
-            if not first and hasattr(frame, "audio"):
-                first = len(entered)
-        following[0] = False
-        sys.setprofile(None)
-        await service.cleanup()
-    threading.setprofile(None)
-    return {
-        "files": len({file for file, _ in entered}),
-        "functions": len(entered),
-        "functions before the first frame": first,
-    }
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def run_list(options: argparse.Namespace, console: Console) -> int:
         for name, path in sorted(library.recordings.items())
     ]
     wordless = [
-        {"name": name, "seconds": _seconds(path), "add": f'csm voices add {name} --model {options.model} --text "…"'}
+        {"name": name, "seconds": _seconds(path)} | _what_it_needs(name, path, options.model, own)
         for name, path in sorted(library.wordless.items())
     ]
     folder = None if own is None else str(own.path)
@@ -177,6 +177,15 @@ def _own_folder() -> VoiceFolder | None:
     return None if path is None else VoiceFolder(path)
 
 
+def _what_it_needs(name: str, path: Path, model: str, own: VoiceFolder | None) -> dict[str, str]:
+    """Where a recording without its text is from, and what makes a voice of it."""
+    from csm_plugin.conversation.voice_folder import write_text_to
+
+    if own is not None and path.parent == own.path:
+        return {"from": "own", "needs": write_text_to(path.with_suffix(".txt"))}
+    return {"from": "model", "needs": f'csm voices add {name} --model {model} --text "…"'}
+
+
 def _needed_folder() -> VoiceFolder:
     folder = _own_folder()
     if folder is None:
@@ -254,10 +263,9 @@ def _print(voices: list[dict[str, Any]], wordless: list[dict[str, Any]], model: 
         table.add_row(voice["name"], _said_seconds(voice), voice["from"], escape(" ".join(shown.split())))
     console.print(table)
     for one in wordless:
-        console.print(
-            f"{one['name']} ({_said_seconds(one)} s) comes with {model} without its text: {one['add']}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        needs = one["needs"]
+        lacks = f"comes with {model} without its text: {needs}" if one["from"] == "model" else f"has no text: {needs}"
+        console.print(f"{one['name']} ({_said_seconds(one)} s) {lacks}", highlight=False, markup=False, soft_wrap=True)
     where = folder or "nowhere: there is no home directory, set CSM_VOICES"
     console.print(f"your own voices are kept in {where}", highlight=False, markup=False, soft_wrap=True)
 

@@ -192,7 +192,7 @@ def check_voice(voice: object, voices: list[str]) -> Voice:
     if not isinstance(voice, str) or voice not in voices:
         known = ", ".join(voices) or "none are installed"
         given = repr(voice[:64]) if isinstance(voice, str) else f"of type {type(voice).__name__}"
-        raise VoiceError(f"there is no voice {given}; known voices: {known}. Or pass a VoicePrompt(name, text, pcm)")
+        raise VoiceError(f"there is no voice {given}; known voices: {known}")
     return voice
 
 

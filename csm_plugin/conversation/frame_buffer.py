@@ -60,7 +60,7 @@ class FrameBuffer:
         """Whether it is over and the reader has taken all of it."""
         return self.done and not self._frames
 
-    def deliver(self, frames: list[Frame]) -> None:
+    def deliver(self, frames: Sequence[Frame]) -> None:
         """Hand frames to the reader."""
         with self._changed:
             if frames and not self.done:
@@ -91,8 +91,8 @@ class FrameBuffer:
             self._notify()
             return True
 
-    def take(self, most: int) -> list[Frame]:
-        """Take up to `most` frames, at once; empty if there are none.
+    def take(self, most: int) -> tuple[list[Frame], tuple[Word, ...]]:
+        """Take up to `most` frames, at once; with the last ones the words whose end was found out later.
 
         Raises:
             CSMError: the utterance failed, and everything before that was taken.
@@ -102,15 +102,10 @@ class FrameBuffer:
                 raise self._error
             frames = [self._frames.popleft() for _ in range(min(most, len(self._frames)))]
             self.taken += len(frames)
-            return frames
-
-    def take_late(self) -> tuple[Word, ...]:
-        """Take the words that came after the last frame, once that was taken."""
-        with self._changed:
-            if self._frames:
-                return ()
-            late, self._late = self._late, ()
-            return late
+            late: tuple[Word, ...] = ()
+            if not self._frames:
+                late, self._late = self._late, ()
+            return frames, late
 
     def wait(self) -> None:
         """Block until there is something to take, or nothing more will come."""

@@ -45,7 +45,7 @@ class Utterance:
         text: what is spoken.
         buffer: where its frames come from.
         cancel: cancels it.
-        leave: asks for that without taking a lock, for readers that are garbage-collected.
+        leave: asks for that without taking a lock, for readers that go before the end, even by garbage collection.
         taken: tells the engine that there is room in the buffer.
     """
 
@@ -101,8 +101,9 @@ class Utterance:
                 if chunk is None:
                     return
                 yield chunk
-        finally:
+        except BaseException:
             self._leave()
+            raise
 
     async def _chunks_async(self) -> AsyncIterator[SpeechChunk]:
         try:
@@ -112,14 +113,15 @@ class Utterance:
                 if chunk is None:
                     return
                 yield chunk
-        finally:
+        except BaseException:
             self._leave()
+            raise
 
     def _take(self) -> SpeechChunk | None:
         """Return the next chunk, None at the end."""
         start = self._buffer.taken
-        frames = self._buffer.take(MAX_CHUNK_FRAMES if start else 1)
-        words = tuple(word for frame in frames for word in frame.words) + self._buffer.take_late()
+        frames, late = self._buffer.take(MAX_CHUNK_FRAMES if start else 1)
+        words = (*(word for frame in frames for word in frame.words), *late)
         if frames:
             self._last = frames[-1]
             self._on_taken()

@@ -58,6 +58,11 @@ def recordings_in(folder: Path) -> dict[str, Path]:
     return found
 
 
+def write_text_to(file: Path) -> str:
+    """Say what makes a voice of a recording that has no text."""
+    return f"write what is said in it, word for word, to {file}"
+
+
 def check_voice_name(name: str) -> str:
     """Return a name that a voice may have.
 
@@ -84,6 +89,12 @@ class VoiceFolder:
         """The recordings of its voices, by name."""
         found = recordings_in(self.path)
         return {name: path for name, path in found.items() if self._has_text(name) and self.holds(name)}
+
+    @property
+    def wordless(self) -> dict[str, Path]:
+        """Its recordings that would be voices if their texts were beside them, by name."""
+        found = recordings_in(self.path)
+        return {name: path for name, path in found.items() if not self._has_text(name) and self.holds(name)}
 
     def holds(self, name: str) -> bool:
         """Whether a voice's files are really in the folder, and no links that lead out of it; reads no folder."""

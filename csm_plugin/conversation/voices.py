@@ -14,7 +14,13 @@ import numpy.typing as npt
 from csm_plugin.audio.files import read_audio
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S, prepare_file
-from csm_plugin.conversation.voice_folder import VOICE_NAME, VoiceFolder, own_folder, recordings_in
+from csm_plugin.conversation.voice_folder import (
+    VOICE_NAME,
+    VoiceFolder,
+    own_folder,
+    recordings_in,
+    write_text_to,
+)
 from csm_plugin.errors import AudioError, TextError, VoiceError
 from csm_plugin.settings import SAMPLE_RATE_HZ, VOICE_STYLES, VoiceStyle
 from csm_plugin.text.normalize import normalize
@@ -101,9 +107,10 @@ class VoiceLibrary:
 
     @property
     def wordless(self) -> dict[str, Path]:
-        """Those of them that would be voices if their texts were known, by name."""
+        """Recordings that would be voices if their texts were known, by name: the checkpoint's, and the user's own."""
         known = self.recordings
-        return {name: path for name, path in self.raw_recordings.items() if name not in known}
+        found = self.raw_recordings | ({} if self._own is None else self._own.wordless)
+        return {name: path for name, path in found.items() if name not in known}
 
     def text_file(self, name: str) -> Path:
         """Return the file of the text of a voice that `get` knows."""
@@ -122,9 +129,13 @@ class VoiceLibrary:
         if not isinstance(voice, str) or not VOICE_NAME.fullmatch(voice) or voice not in self.names:
             known = ", ".join(self.names) or "none are installed"
             given = repr(voice[:64]) if isinstance(voice, str) else f"of type {type(voice).__name__}"
-            raise VoiceError(
-                f"there is no voice {given}; known voices: {known}. Or pass a VoicePrompt(name, text, pcm)"
-            )
+            wordless = self.wordless.get(voice) if isinstance(voice, str) else None
+            if wordless is not None:
+                folder = wordless.parent if self._own is None else self._own.path
+                raise VoiceError(
+                    f"the voice {given} has a recording and no text; {write_text_to(folder / f'{voice}.txt')}"
+                )
+            raise VoiceError(f"there is no voice {given}; known voices: {known}")
         if voice not in self._prompts:
             self._prompts[voice] = self._read(voice)
         return self._prompts[voice]

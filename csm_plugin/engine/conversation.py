@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from csm_plugin.audio.pcm import check_pcm, resample
 from csm_plugin.conversation import Entry, Ledger, Segment, VoiceLibrary, VoicePrompt, longest_utterance
-from csm_plugin.conversation.frame_buffer import FrameBuffer
 from csm_plugin.conversation.turn import Turn
 from csm_plugin.conversation.utterance import Utterance
+from csm_plugin.engine.delivery import Delivery
 from csm_plugin.engine.jobs import ListenJob, SpeakJob, VoiceJob
 from csm_plugin.engine.session import Session
 from csm_plugin.engine.transfer import Transfer
@@ -50,7 +50,9 @@ class Conversation:
         speaker: int,
         sampling: Sampling | None,
     ) -> None:
-        self._scheduler = scheduler
+        self._registry = scheduler.registry
+        self._budget = scheduler.budget
+        self._model = scheduler.model
         self._tokenizer = tokenizer
         self._voices = voices
         self._voice: VoicePrompt | None = None
@@ -61,10 +63,9 @@ class Conversation:
         self._utterances = itertools.count()
         tokenizer.encode("", speaker)
         prompt = None if voice is None else voices.get(voice)
-        codebooks = scheduler.model.config.codebooks
-        self._session = Session(Ledger(codebooks, lambda text, speaker: tokenizer.encode(text, speaker)))
-        scheduler.registry.open(self._session)
-        weakref.finalize(self, scheduler.registry.leave, self._session, None)
+        self._session = Session(Ledger(self._model.config.codebooks, tokenizer.encode))
+        self._registry.open(self._session)
+        weakref.finalize(self, self._registry.leave, self._session, None)
         if prompt is not None:
             self._set_voice(prompt, speaker)
 
@@ -104,27 +105,34 @@ class Conversation:
             EngineClosedError: the engine or the conversation was closed.
         """
         spoken = normalize_text(text) if normalize else check_text(text)
-        if not is_speakable(spoken):
+        if not normalize and not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
         sampling = self._seeded() if sampling is None else check_sampling(sampling)
         continued = self._continued
         placed = self._tokenizer.place(spoken, self._speaker, "" if continued is None else continued.text)
         own = placed.tokens if continued is None else self._tokenizer.encode(spoken, self._speaker)
-        entry = Entry(self._speaker, spoken, own)
-        self._scheduler.budget.check(self._beside, len(own))
-        seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
-        longest = longest_utterance(spoken, sampling.max_seconds)
+        self._budget.check(self._beside, len(own))
         script = Script.of(spoken, placed)
-        clock = WordClock.of(script, self._session.pace, attention=self._scheduler.model.alignment is not None)
-        top_k = self._scheduler.model.config.drawing(sampling).largest_top_k
-        job = SpeakJob(FrameBuffer(), entry, placed.tokens, continued, script, clock, sampling, top_k, seed, longest)
-        self._scheduler.registry.submit(self._session, job)
+        clock = WordClock.of(script, self._session.pace, attention=self._model.alignment is not None)
+        job = SpeakJob(
+            entry=Entry(self._speaker, spoken, own),
+            tokens=placed.tokens,
+            continued=continued,
+            script=script,
+            clock=clock,
+            delivery=Delivery(clock, trim=sampling.trim_silence),
+            sampling=sampling,
+            top_k=self._model.config.generation.drawing(sampling).largest_top_k,
+            seed=secrets.randbits(62) if sampling.seed is None else sampling.seed,
+            max_frames=longest_utterance(spoken, sampling.max_seconds),
+        )
+        self._registry.submit(self._session, job)
         return Utterance(
             spoken,
             job.buffer,
-            cancel=lambda: self._scheduler.cancel(self._session, job),
-            leave=lambda: self._scheduler.registry.leave(self._session, job),
-            taken=self._scheduler.registry.wake,
+            cancel=lambda: self._registry.cancel(self._session, job),
+            leave=lambda: self._registry.leave(self._session, job),
+            taken=self._registry.wake,
         )
 
     def listen(self, text: str, pcm: npt.NDArray[Any], sample_rate: int = SAMPLE_RATE_HZ, speaker: int = 1) -> Turn:
@@ -148,10 +156,10 @@ class Conversation:
             EngineBusyError, EngineClosedError: as for `speak`.
         """
         sound = resample(check_pcm(pcm, sample_rate), sample_rate, SAMPLE_RATE_HZ)
-        words = normalize_text(check_text(text)) if text != "" and is_speakable(check_text(text)) else ""
+        words = normalize_text(text) if text != "" and is_speakable(check_text(text)) else ""
         job = ListenJob(Entry(speaker, words, self._tokenizer.encode(words, speaker)), sound)
-        self._scheduler.budget.check(self._beside, len(job.entry.tokens) + frames_of(sound))
-        self._scheduler.registry.submit(self._session, job)
+        self._budget.check(self._beside, len(job.entry.tokens) + frames_of(sound))
+        self._registry.submit(self._session, job)
         return Turn(job.done)
 
     def interrupt(self, heard_s: float | None = None) -> None:
@@ -165,7 +173,7 @@ class Conversation:
         """
         if heard_s is not None and (not isinstance(heard_s, int | float) or not 0 <= heard_s < math.inf):
             raise SettingsError(f"heard_s is {heard_s!r}; it must be a number of seconds of at least 0, or None")
-        self._scheduler.interrupt(self._session, heard_s)
+        self._registry.interrupt(self._session, heard_s)
 
     def configure(
         self,
@@ -202,12 +210,11 @@ class Conversation:
         Args:
             gone_frames: heard frames of the current turn that will not be recalled.
         """
-        scheduler = self._scheduler
-        return Transfer(self._session, scheduler.registry, self._tokenizer, scheduler.model.config, gone_frames)
+        return Transfer(self._session, self._registry, self._tokenizer, self._model.config, gone_frames)
 
     def close(self) -> None:
         """Stop speaking and free the row. Never blocks."""
-        self._scheduler.close_session(self._session)
+        self._registry.close_session(self._session)
 
     def __enter__(self) -> Self:
         return self
@@ -230,8 +237,8 @@ class Conversation:
         if prompt is not None:
             entry = Entry(speaker, prompt.text, self._tokenizer.encode(prompt.text, speaker))
             beside = len(entry.tokens) + frames_of(prompt.pcm) + 1
-            continued = (prompt.style or self._scheduler.model.config.voice_style) == "continue"
-        self._scheduler.registry.submit(self._session, VoiceJob(prompt, entry, continued))
+            continued = (prompt.style or self._model.config.voice_style) == "continue"
+        self._registry.submit(self._session, VoiceJob(prompt, entry, continued))
         self._voice, self._beside = prompt, beside
         self._continued = entry if continued else None
 

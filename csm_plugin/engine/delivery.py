@@ -29,8 +29,9 @@ class Delivery:
     """
 
     def __init__(self, clock: WordClock, *, trim: bool) -> None:
+        self.gate = SilenceGate(trim=trim)
+        """Decides what is heard."""
         self._clock = clock
-        self._gate = SilenceGate(trim=trim)
         self._held: deque[Frame] = deque()
         self._words: deque[Word] = deque()
         self._delivered = 0  # frames
@@ -40,16 +41,6 @@ class Delivery:
         """How many frames are held back."""
         return len(self._held)
 
-    @property
-    def lead(self) -> int:
-        """Frames that were dropped before the first sound."""
-        return self._gate.lead
-
-    @property
-    def released(self) -> int:
-        """Frames that were or will be delivered."""
-        return self._gate.released
-
     def push(self, codes: npt.NDArray[np.int32], pcm: npt.NDArray[np.float32], token: float) -> None:
         """Take in the next frame.
 
@@ -58,15 +49,23 @@ class Delivery:
             pcm: float32 [samples].
             token: where the model's attention lies, as an index of the text's tokens; NaN if that is not known.
         """
-        lead = self._gate.lead
-        self._gate.push(pcm)
-        if self._gate.lead == lead:
+        lead = self.gate.lead
+        self.gate.push(pcm)
+        if self.gate.lead == lead:
             self._held.append(Frame(codes, pcm))
             self._words.extend(self._clock.hear(pcm, token))
 
     def ready(self) -> list[Frame]:
-        """Return the frames that may be delivered now."""
-        return [self._next() for _ in range(self._gate.released - self._delivered)]
+        """Return the frames that may be delivered now, with the words that end in each, or were found to end before."""
+        frames = []
+        while self._delivered < self.gate.released:
+            frame = self._held.popleft()
+            begin_s, end_s = self._delivered * FRAME_S, (self._delivered + 1) * FRAME_S
+            while self._words and self._words[0].end_s < end_s + 1e-6:
+                frame.words += (self._placed(self._words.popleft(), begin_s, end_s),)
+            self._delivered += 1
+            frames.append(frame)
+        return frames
 
     def finish(self, *, ended: bool) -> tuple[list[Frame], list[Word]]:
         """Return the last frames, and the words whose end was found out too late for a frame.
@@ -74,7 +73,7 @@ class Delivery:
         Args:
             ended: whether the text was spoken to its end.
         """
-        self._gate.finish()
+        self.gate.finish()
         frames = self.ready()
         self._words.extend(self._clock.finish(ended=ended))
         late = [self._placed(word, 0.0, self._delivered * FRAME_S) for word in self._words]
@@ -82,15 +81,6 @@ class Delivery:
             frames[-1].words += tuple(late)
             return frames, []
         return [], late if self._delivered else []
-
-    def _next(self) -> Frame:
-        """Take the next frame, with the words that end in it, or that were found to have ended before."""
-        frame = self._held.popleft()
-        begin_s, end_s = self._delivered * FRAME_S, (self._delivered + 1) * FRAME_S
-        while self._words and self._words[0].end_s < end_s + 1e-6:
-            frame.words += (self._placed(self._words.popleft(), begin_s, end_s),)
-        self._delivered += 1
-        return frame
 
     def _placed(self, word: Word, begin_s: float, end_s: float) -> Word:
         """Return a word as it is given away: behind the last one, and ending between two times."""

@@ -27,8 +27,7 @@ from csm_plugin.model.opened import Parts, open_checkpoint
 from csm_plugin.model.tokenizer import SegmentTokenizer
 from csm_plugin.model.weights import parameters
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
-from csm_plugin.text.normalize import check_text, is_speakable
-from csm_plugin.text.sentences import split_sentences
+from csm_plugin.text.parts import split_utterances
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CLOSE_TIMEOUT_S = 30.0
@@ -197,7 +196,7 @@ class Engine:
             CSMError: as `Conversation.speak`, and GenerationError if the model fails.
         """
         with self.conversation(voice, speaker, sampling) as talk:
-            pieces = [chunk.pcm for part in _parts(text) for chunk in talk.speak(part)]
+            pieces = [chunk.pcm for part in split_utterances(text) for chunk in talk.speak(part)]
         return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
 
     def stats(self) -> EngineStats:
@@ -217,16 +216,6 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-LONG_TEXT_CHARACTERS = 300
-
-
-def _parts(text: str) -> list[str]:
-    """Split a text that is too long for one utterance into sentences; a shorter one stays whole."""
-    if len(check_text(text)) <= LONG_TEXT_CHARACTERS:
-        return [text]
-    return [part for part in split_sentences(text) if is_speakable(part)] or [text]
 
 
 def _name(model: str | Path, folder: Path | None = None) -> str:

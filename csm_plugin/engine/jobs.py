@@ -8,13 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.conversation import (
-    Entry,
-    Positions,
-    VoicePrompt,
-    frame_positions,
-    text_positions,
-)
+from csm_plugin.conversation import Entry, Positions, VoicePrompt, frame_positions, text_positions
 from csm_plugin.conversation.frame_buffer import FrameBuffer
 from csm_plugin.engine.delivery import Delivery
 from csm_plugin.engine.word_times.clock import WordClock
@@ -35,24 +29,21 @@ class SpeakJob:
         continued: the voice prompt that it continues; has its frames by the time that it is prepared.
     """
 
-    buffer: FrameBuffer
     entry: Entry
     tokens: npt.NDArray[np.int32]
     continued: Entry | None
     script: Script
     clock: WordClock
+    delivery: Delivery
     sampling: Sampling
     top_k: int  # how many of the likeliest codes may be drawn
     seed: int
     max_frames: int
+    buffer: FrameBuffer = field(default_factory=FrameBuffer)
     number: int = 0  # in the order in which jobs came, over all conversations
-    delivery: Delivery = field(init=False)
     launched: int = 0  # steps that were given to the device
     made: int = 0  # frames that came back
     paused_since_s: float | None = None  # on the monotonic clock, while the reader is too far behind
-
-    def __post_init__(self) -> None:
-        self.delivery = Delivery(self.clock, trim=self.sampling.trim_silence)
 
     @property
     def is_full(self) -> bool:

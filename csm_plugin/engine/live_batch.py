@@ -10,7 +10,7 @@ import numpy as np
 
 from csm_plugin.conversation import Budget, Positions
 from csm_plugin.conversation.budget import MIN_SPEECH_FRAMES
-from csm_plugin.conversation.frame_buffer import FinishReason, Frame
+from csm_plugin.conversation.frame_buffer import FinishReason
 from csm_plugin.engine.jobs import SpeakJob
 from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import Session
@@ -175,17 +175,12 @@ class LiveBatch:
         elif job.made >= job.max_frames:
             self._end(session, job, "length")
         else:
-            self._hand_over(session, job, job.delivery.ready())
-
-    def _hand_over(self, session: Session, job: SpeakJob, frames: list[Frame]) -> None:
-        session.add_words(job, [word for frame in frames for word in frame.words])
-        job.buffer.deliver(frames)
+            session.hand_over(job, job.delivery.ready())
 
     def _end(self, session: Session, job: SpeakJob, reason: FinishReason) -> None:
         ended = reason == "end"
         frames, late = job.delivery.finish(ended=ended)
-        self._hand_over(session, job, frames)
-        session.add_words(job, late)
+        session.hand_over(job, frames, late)
         session.finish(job, ended=ended)
         if ended:
             job.clock.teach(session.pace)

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections import deque
 
-from csm_plugin.engine.jobs import Job, ListenJob, SpeakJob
+from csm_plugin.engine.jobs import MAX_BUFFERED_FRAMES, Job, ListenJob, SpeakJob
 from csm_plugin.engine.session import Session
 from csm_plugin.errors import EngineBusyError, EngineClosedError
 from csm_plugin.interface import EngineStats, check_waiting
@@ -62,27 +62,35 @@ class Registry:
             session.jobs.append(job)
         self.wake()
 
-    def withdraw_all(self, session: Session) -> list[SpeakJob]:
-        """Take all utterances of a conversation out of its queue; return them with the live one."""
+    def cancel(self, session: Session, job: SpeakJob) -> None:
+        """Cancel an utterance; keep only what was taken of it. Never blocks."""
+        self.settle(session, job)
+        session.cancel(job)
+        self.wake()
+
+    def interrupt(self, session: Session, heard_s: float | None) -> None:
+        """Stop a conversation's speech and cut its current turn down to what was heard. Never blocks."""
         with self._lock:
-            waiting = [job for job in session.jobs if isinstance(job, SpeakJob)]
+            stopped = [job for job in (*session.jobs, session.live) if isinstance(job, SpeakJob)]
             session.jobs = deque(job for job in session.jobs if not isinstance(job, SpeakJob))
-            return waiting + ([session.live] if session.live is not None else [])
+        session.end_turn(heard_s, stopped)
+        self.wake()
+
+    def close_session(self, session: Session) -> None:
+        """Let a conversation go: what it still speaks is cancelled, its row becomes free. Never blocks."""
+        with self._lock:
+            session.closed = True
+        self.interrupt(session, None)
 
     def speaking(self, session: Session) -> list[SpeakJob]:
         """Return a conversation's utterances, wherever they are on their way: waiting, live, or not all taken."""
         with self._lock:  # else one could be between waiting and live
-            jobs = [*session.jobs, *([session.live] if session.live is not None else []), *session.unread]
-        return [job for job in jobs if isinstance(job, SpeakJob)]
+            return [job for job in (*session.jobs, session.live, *session.unread) if isinstance(job, SpeakJob)]
 
     def leave(self, session: Session, job: SpeakJob | None) -> None:
         """Note that the reader of an utterance, or the holder of a conversation, is gone. Takes no lock."""
         self._left.put((session, job))
         self.wake()
-
-    def departures(self) -> list[tuple[Session, SpeakJob | None]]:
-        """Return who left since the last call."""
-        return [self._left.get_nowait() for _ in range(self._left.qsize())]
 
     def go_live(self, session: Session, job: SpeakJob) -> bool:
         """Move an utterance from its conversation's queue to its row; False if it was withdrawn meanwhile."""
@@ -105,10 +113,15 @@ class Registry:
             return session.jobs[0] if session.jobs else None
 
     def next_to_speak(self, session: Session) -> SpeakJob | None:
-        """Return the utterance that comes next in a conversation's queue: it overtakes turns of the other side."""
+        """Return the utterance that a conversation could begin: it is silent, and its reader keeps up.
+
+        An utterance overtakes turns of the other side, and waits for voice prompts.
+        """
+        if session.live is not None or not session.jobs:
+            return None
         with self._lock:
             job = next((job for job in session.jobs if not isinstance(job, ListenJob)), None)
-        return job if isinstance(job, SpeakJob) else None
+        return job if isinstance(job, SpeakJob) and session.unread_frames < MAX_BUFFERED_FRAMES else None
 
     def settle(self, session: Session, job: Job) -> None:
         """Take a job out of a conversation's queue: it is done, or failed."""
@@ -122,22 +135,23 @@ class Registry:
             self._sessions.remove(session)
             return list(session.jobs)
 
-    def close_session(self, session: Session) -> None:
-        """Take no more jobs of a conversation."""
-        with self._lock:
-            session.closed = True
-
     def wake(self) -> None:
         """Tell the device thread that something changed. Takes no lock."""
         if self._bell.empty():  # else it has been rung and not been heard yet
             self._bell.put(None)
 
     def wait(self, timeout_s: float | None) -> list[Session] | None:
-        """Wait for the bell; return the open conversations, None once the engine closes."""
+        """Wait for the bell and see off who left; return the open conversations, None once the engine closes."""
         with contextlib.suppress(queue.Empty):
             self._bell.get(timeout=timeout_s)
             while True:
                 self._bell.get_nowait()
+        for _ in range(self._left.qsize()):
+            session, job = self._left.get_nowait()
+            if job is None:
+                self.close_session(session)
+            else:
+                self.cancel(session, job)
         with self._lock:
             return None if self._closed is not None else list(self._sessions)
 

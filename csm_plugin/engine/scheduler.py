@@ -16,7 +16,7 @@ import torch
 
 from csm_plugin.conversation import Budget
 from csm_plugin.engine.background import Background
-from csm_plugin.engine.jobs import MAX_BUFFERED_FRAMES, Job, ListenJob, SpeakJob, VoiceJob
+from csm_plugin.engine.jobs import Job, ListenJob, SpeakJob, VoiceJob
 from csm_plugin.engine.live_batch import LiveBatch, as_csm_error
 from csm_plugin.engine.registry import Registry
 from csm_plugin.engine.session import Session
@@ -35,7 +35,7 @@ ONE_THREAD_BELOW_WIDTH = 1_024
 
 
 class Scheduler:
-    """Schedule, run, postprocess, for ever. `run` is the device thread; the other methods are for any thread.
+    """Schedule, run, postprocess, for ever. `run` is the device thread; what other threads ask for, the registry takes.
 
     Args:
         graphs: whether steps on a GPU run as CUDA graphs.
@@ -56,22 +56,6 @@ class Scheduler:
         self.ready: Future[None] = Future()
         """Done once the device thread takes work, or has failed before it could."""
 
-    def interrupt(self, session: Session, heard_s: float | None) -> None:
-        """Stop a conversation's speech and cut its current turn down to what was heard. Never blocks."""
-        session.end_turn(heard_s, self.registry.withdraw_all(session))
-        self.registry.wake()
-
-    def cancel(self, session: Session, job: SpeakJob) -> None:
-        """Cancel an utterance; keep only what was taken of it. Never blocks."""
-        self.registry.settle(session, job)
-        session.cancel(job)
-        self.registry.wake()
-
-    def close_session(self, session: Session) -> None:
-        """Let a conversation go: what it still speaks is cancelled, its row becomes free. Never blocks."""
-        self.registry.close_session(session)
-        self.interrupt(session, None)
-
     def run(self) -> None:
         """Work until the engine closes: the device thread."""
         try:
@@ -82,7 +66,7 @@ class Scheduler:
             while (sessions := self.registry.wait(timeout_s)) is not None:
                 if self._round(sessions):
                     self.registry.wake()
-                timeout_s = STALL_CHECK_S if any(self._next_to_speak(session) for session in sessions) else None
+                timeout_s = STALL_CHECK_S if any(self.registry.next_to_speak(session) for session in sessions) else None
         except BaseException as error:
             log_failure("the device thread died", error)
             self.registry.close(f"the engine stopped ({type(error).__name__})")
@@ -108,20 +92,15 @@ class Scheduler:
 
     def _round(self, sessions: list[Session]) -> bool:
         """Do one round of work; tell whether there was any."""
-        for session, job in self.registry.departures():
-            if job is None:
-                self.close_session(session)
-            else:
-                self.cancel(session, job)
         for session in [session for session in sessions if session.closed]:
             self._drop(session)
             sessions.remove(session)
         worked = False
-        waiting = [(job.number, session, job) for session in sessions if (job := self._next_to_speak(session))]
+        waiting = [(job.number, session, job) for session in sessions if (job := self.registry.next_to_speak(session))]
         for _, session, job in sorted(waiting, key=itemgetter(0)):
             self.background.take_ready(session)
             worked |= self._guarded(session, job, partial(self.live_batch.begin, session, job))
-        if any(self._next_to_speak(session) for session in sessions):
+        if any(self.registry.next_to_speak(session) for session in sessions):
             self.live_batch.end_stalled(sessions)
         worked |= self.live_batch.step(sessions)
         return self._catch_up(sessions) or worked
@@ -131,13 +110,6 @@ class Scheduler:
         self.live_batch.drop(session)
         for job in self.registry.remove(session):
             self._fail(job, EngineClosedError("the conversation was closed"))
-
-    def _next_to_speak(self, session: Session) -> SpeakJob | None:
-        """Return the utterance that a conversation could begin: its reader keeps up and it is silent."""
-        if session.live is not None or not session.jobs:
-            return None
-        job = self.registry.next_to_speak(session)
-        return job if job is not None and session.unread_frames < MAX_BUFFERED_FRAMES else None
 
     def _catch_up(self, sessions: list[Session]) -> bool:
         """Do one piece of background work, for each conversation in turn."""

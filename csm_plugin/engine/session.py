@@ -9,13 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from csm_plugin.conversation import (
-    Ledger,
-    VoicePrompt,
-    Word,
-    split_words,
-)
+from csm_plugin.conversation import Ledger, VoicePrompt, Word, split_words
 from csm_plugin.conversation.durations import Pace, expected_s
+from csm_plugin.conversation.frame_buffer import Frame
 from csm_plugin.conversation.segment import Codes
 from csm_plugin.engine.jobs import Job, ListenJob, SpeakJob, VoiceJob
 from csm_plugin.engine.word_times.loudness import speech_s
@@ -77,15 +73,17 @@ class Session:
             if job.buffer.done:
                 return False
             job.entry.frames.append(codes)
-            job.entry.lead = job.delivery.lead
+            job.entry.lead = job.delivery.gate.lead
             return True
 
-    def add_words(self, job: SpeakJob, words: Sequence[Word]) -> None:
-        """Note in the ledger which words were delivered, and when they are heard."""
+    def hand_over(self, job: SpeakJob, frames: Sequence[Frame], late: Sequence[Word] = ()) -> None:
+        """Give frames to the reader; the ledger notes the words in them, and those that come too late for a frame."""
+        words = [*(word for frame in frames for word in frame.words), *late]
         if words:
             with self.lock:
                 if not job.buffer.done:
                     job.entry.words.extend(words)
+        job.buffer.deliver(frames)
 
     def finish(self, job: SpeakJob, *, ended: bool) -> None:
         """Cut an utterance that is over down to what is delivered; one that did not end, to the words in it too."""
@@ -93,7 +91,7 @@ class Session:
             entry = job.entry
             if job.buffer.done:
                 return  # it was cancelled meanwhile, and cut then
-            del entry.frames[entry.lead + job.delivery.released :]
+            del entry.frames[entry.lead + job.delivery.gate.released :]
             if not (entry.heard_frames if ended else self.ledger.cut_to_words(entry)):
                 self.ledger.remove(entry)
             self.stale = True

@@ -58,11 +58,8 @@ class Stepper:
         self._model = model
         self._graphs = FrameGraphs(model, graphs=graphs) if fixed_shapes else None
         self._rows: Rows | None = None
-
-    @property
-    def lag(self) -> int:
+        self.lag = 1 if fixed_shapes else 0
         """How many steps may be under way while the next one is launched."""
-        return 0 if self._graphs is None else 1
 
     @property
     def graphs(self) -> int:

@@ -31,7 +31,7 @@ def warm_up(model: CSM, stepper: Stepper) -> None:
     if not stepper.lag:
         return
     began = time.monotonic()
-    top_k = model.config.drawing(Sampling()).largest_top_k
+    top_k = model.config.generation.drawing(Sampling()).largest_top_k
     stepper.prepare([1, top_k])
     if not _speak(model, stepper, top_k):
         logger.warning("the model's first output was not finite; try another dtype", dtype=str(model.dtype))

@@ -70,7 +70,9 @@ class Reference:
         inputs = self.processor.apply_chat_template(conversations, tokenize=True, return_dict=True)
         chosen = Sampling(temperature=0) if sampling is None else sampling
         how: dict[str, Any] = {}
-        for part, (temperature, top_k) in zip(("", "depth_decoder_"), self.config.drawing(chosen).parts, strict=True):
+        for part, (temperature, top_k) in zip(
+            ("", "depth_decoder_"), self.config.generation.drawing(chosen).parts, strict=True
+        ):
             how |= {f"{part}do_sample": temperature > 0}
             if temperature > 0:
                 how |= {f"{part}temperature": temperature, f"{part}top_k": top_k}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from csm_plugin.model.fields import Fields
 from csm_plugin.model.flavours import backbone_flavour
-from csm_plugin.model.generation import Drawing, Generation, read_generation
+from csm_plugin.model.generation import Generation, read_generation
 from csm_plugin.model.mimi.config import MAX_FRAMES, CodecConfig, read_codec_config
 from csm_plugin.model.rope import Rope
 from csm_plugin.model.transformer import TransformerShape
-from csm_plugin.settings import Sampling, VoiceStyle
+from csm_plugin.settings import VoiceStyle
 
 THETA = 500_000.0
 FIXED_TRANSFORMER: dict[str, object] = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu"}
@@ -41,10 +41,6 @@ class ModelConfig:
     def codebook_size(self) -> int:
         """Codes that the codec knows; heads and embeddings may have a few more ids."""
         return self.codec.codebook_size
-
-    def drawing(self, sampling: Sampling) -> Drawing:
-        """Return how the codes of an utterance are drawn."""
-        return self.generation.drawing(sampling)
 
 
 def read_transformers_config(fields: Fields, codec: CodecConfig | None = None) -> ModelConfig:

@@ -121,7 +121,7 @@ class CSM:
         Args:
             text: where in the row the tokens are that will be spoken, for word times.
         """
-        drawing = self.config.drawing(sampling)
+        drawing = self.config.generation.drawing(sampling)
         noise = utterance_noise(seed, max_frames, self.config.codebooks)
         self._next_input[row] = self._embed(last)[0]
         self._position[row] = position
@@ -154,7 +154,11 @@ class CSM:
         attend = self.cache.step(rows, positions, lengths, probe)
         hidden = self.backbone.run(rows.take(self._next_input).clone(), attend)  # [B, D]
         logits = F.linear(hidden, self.first_head)
-        sampler = self._sampler(rows, frame, top_k)
+        sampler = Sampler(
+            uniform=self._noise[rows.index, frame].unsqueeze(-1).unbind(1),
+            inverse_temperature=rows.take(self._inverse_temperature).unbind(1),
+            rank_bias=rows.take(self._rank_bias)[:, :, :top_k].unbind(1),
+        )
         codes, last_logits = self.depth.frame(hidden, sampler.codes(logits, 0), sampler)
         pcm = self.mimi.decode(codes[:, None], self.decoder_state, rows)
         rows.put(self._next_input, self._embed_frames(codes))
@@ -179,27 +183,18 @@ class CSM:
         """Forget a row's cache, not-finite numbers included."""
         self.cache.clear(row)
 
-    def _sampler(self, rows: Rows, frame: Tensor, top_k: int) -> Sampler:
-        return Sampler(
-            uniform=self._noise[rows.index, frame].unsqueeze(-1).unbind(1),
-            inverse_temperature=rows.take(self._inverse_temperature).unbind(1),
-            rank_bias=rows.take(self._rank_bias)[:, :, :top_k].unbind(1),
-        )
-
     def _embed(self, inputs: np.ndarray) -> Tensor:
         """Return the embeddings [n, D] of context positions."""
+        inputs = inputs.astype(np.int64)
         is_text = inputs[:, 0] != TEXT
         x = torch.empty(len(inputs), self.config.backbone.width, dtype=self.dtype, device=self.device)
         if is_text.any():
-            tokens = self._to_device(inputs[is_text, 0])
-            x[self._to_device(np.flatnonzero(is_text))] = F.embedding(tokens, self.text_embedding)
+            tokens = send(inputs[is_text, 0], self.device)
+            x[send(np.flatnonzero(is_text), self.device)] = F.embedding(tokens, self.text_embedding)
         if not is_text.all():
-            codes = self._to_device(inputs[~is_text, 1:])
-            x[self._to_device(np.flatnonzero(~is_text))] = self._embed_frames(codes)
+            codes = send(inputs[~is_text, 1:], self.device)
+            x[send(np.flatnonzero(~is_text), self.device)] = self._embed_frames(codes)
         return x
 
     def _embed_frames(self, codes: Tensor) -> Tensor:
         return F.embedding(codes + self._code_offsets, self.frame_embedding).sum(1)
-
-    def _to_device(self, numbers: np.ndarray) -> Tensor:
-        return send(numbers.astype(np.int64), self.device)

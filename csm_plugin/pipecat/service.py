@@ -31,6 +31,7 @@ from csm_plugin.audio.pcm import to_int16
 from csm_plugin.errors import CSMError, SettingsError, TextError
 from csm_plugin.interface import SpeechEngine
 from csm_plugin.pipecat.aggregator import SpeechTextAggregator, write_out
+from csm_plugin.pipecat.arguments import engine_for, refuse_unknown, with_voice
 from csm_plugin.pipecat.conversing import ConversingService
 from csm_plugin.pipecat.heard import PATIENCE_S
 from csm_plugin.pipecat.listening import Listening
@@ -62,29 +63,34 @@ class CSMTTSService(ConversingService):
     Args:
         engine: an engine, or the name, folder or hub id of a model. A model is loaded once per process, in a thread
             that starts here, and `setup` waits for it: load ahead with `load_shared_engine`, or pass an engine.
+        voice: the name of one of the engine's voices; the same as the settings' `voice`.
+        model: the name, folder or hub id of a model to load where there is no `engine`.
         settings: voice, sampling, listening; see `CSMTTSSettings`. Changed at run time with `TTSUpdateSettingsFrame`.
         sample_rate: 24,000 only; the transport resamples to what it needs.
         max_ahead_s: how far generation may run ahead of the listener, in seconds; the engine holds up to 2 s more.
             Infinity where nobody listens and the sound goes to a file.
         text_transforms: as for `TTSService`; numbers and signs are written out after them.
-        **kwargs: passed to `TTSService`.
+        **kwargs: passed to `TTSService`; what it does not know is refused with where it belongs.
 
     Raises:
-        SettingsError: a setting is unknown or out of range.
+        SettingsError: an argument or a setting is unknown or out of range, or there is no engine.
         VoiceError: the engine has no such voice. With a model's name this comes when the pipeline is set up.
     """
 
     def __init__(
         self,
         *,
-        engine: SpeechEngine | str | Path,
+        engine: SpeechEngine | str | Path | None = None,
+        voice: str | None = None,
+        model: str | Path | None = None,
         settings: TTSSettings | None = None,
-        sample_rate: int = SAMPLE_RATE_HZ,
+        sample_rate: int | None = SAMPLE_RATE_HZ,
         max_ahead_s: float = MAX_AHEAD_S,
         text_transforms: list[tuple[str, TextTransform]] | None = None,
         **kwargs: Any,
     ) -> None:
-        if sample_rate != SAMPLE_RATE_HZ:
+        refuse_unknown(CSMTTSService, kwargs)
+        if sample_rate not in (None, SAMPLE_RATE_HZ):
             raise SettingsError(f"sample_rate is {sample_rate!r}; it must be {SAMPLE_RATE_HZ}: the transport resamples")
         if not max_ahead_s >= 0:
             raise SettingsError(f"max_ahead_s is {max_ahead_s!r}; it must be a number of seconds of at least 0")
@@ -95,8 +101,9 @@ class CSMTTSService(ConversingService):
             "stop_frame_timeout_s": SILENCE_TIMEOUT_S,
             "max_consecutive_zero_audio_contexts": 0,
         }
+        settings = with_voice(settings, voice)
         super().__init__(
-            engine=engine,
+            engine=engine_for(engine, model, settings),
             settings=settings,
             sample_rate=SAMPLE_RATE_HZ,
             text_transforms=[*(text_transforms or []), ("*", self._write_out)],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 
 from pipecat.services.settings import TTSSettings
 from pipecat.utils.types import NOT_GIVEN, NotGiven, is_given
@@ -101,9 +102,17 @@ def check_known(settings: TTSSettings) -> None:
     """Raise SettingsError if `settings` names something that this service doesn't have."""
     unknown = [name for name in settings.given_fields() if name not in _NAMES]
     if unknown:
+        told = [
+            name if (meant := nearest(name, _NAMES)) is None else f"{name} (did you mean {meant}?)" for name in unknown
+        ]
         raise SettingsError(
-            f"unknown setting {', '.join(sorted(unknown))}; CSMTTSService.Settings has {', '.join(sorted(_NAMES))}"
+            f"unknown setting {', '.join(sorted(told))}; CSMTTSService.Settings has {', '.join(sorted(_NAMES))}"
         )
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The name that is written most nearly so, if one nearly is."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.75)), None)
 
 
 def check_speakers(settings: CSMTTSSettings) -> None:

@@ -136,7 +136,7 @@ def test_a_recording_of_the_model_is_added_by_the_line_that_the_list_gives(
     (wordless,) = report["wordless"]
     assert wordless["name"] == "conversational_a" and wordless["seconds"] == pytest.approx(4.66, abs=0.01)
     assert main(["voices", "list", "--model", str(checkpoint)]) == 0
-    line = wordless["add"]
+    line = wordless["needs"]
     assert line in capsys.readouterr().out
     assert main(shlex.split(line.replace("…", TEXT))[1:]) == 0
     assert "conversational_a: 2.7 s of 4.7 s" in capsys.readouterr().err
@@ -145,6 +145,31 @@ def test_a_recording_of_the_model_is_added_by_the_line_that_the_list_gives(
         "conversational_a": "own", "read_speech_a": "model"
     }  # fmt: skip
     assert report["wordless"] == []
+
+
+def test_a_recording_that_was_put_there_without_its_text_is_named(
+    capsys: Told, own_voices: Path, played: list[tuple[int, np.ndarray]]
+) -> None:
+    own_voices.mkdir(parents=True)
+    soundfile.write(own_voices / "me.wav", *read_audio(CLARA))
+    text = own_voices / "me.txt"
+    report = listed(capsys)
+    assert [one["name"] for one in report["wordless"]] == ["me"] and str(text) in report["wordless"][0]["needs"]
+    assert main(["voices", "list"]) == 0
+    said = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("me ("))
+    assert said.endswith(f" s) has no text: write what is said in it, word for word, to {text}")
+    assert main(["voices", "play", "me"]) == 0
+    assert len(played) == 1
+    capsys.readouterr()
+    assert main(["say", "Hello.", "--voice", "me", "-o", str(own_voices / "hello.wav")]) == 1
+    assert "the voice 'me' has a recording and no text" in capsys.readouterr().err
+    text.write_text(TEXT)
+    assert listed(capsys)["wordless"] == []
+
+
+def test_no_message_speaks_of_python(capsys: Told) -> None:
+    assert main(["say", "Hello.", "--voice", "nobody", "-o", "never.wav"]) == 1
+    assert "VoicePrompt" not in (said := capsys.readouterr().err) and "known voices: alan" in said
 
 
 def test_a_recording_that_the_model_does_not_have_is_said(capsys: Told, checkpoint: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def test_a_users_own_folder_comes_first(folder: Path, tmp_path: Path, monkeypatc
     (own / "ann.txt").write_text("I am another Ann.")
     monkeypatch.setenv("CSM_VOICES", str(own))
     assert VoiceLibrary.beside(folder).get("ann").text == "I am another Ann."
+
+
+def test_a_recording_of_ones_own_without_its_text_is_told_of(folder: Path, own_voices: Path) -> None:
+    own_voices.mkdir(parents=True)
+    (own_voices / "me.wav").write_bytes((folder / "voices" / "ann.wav").read_bytes())
+    library = VoiceLibrary.beside(folder)
+    assert list(library.wordless) == ["me"] and library.names == ["ann"]
+    with pytest.raises(VoiceError, match=re.escape("'me' has a recording and no text; write what is said in it")):
+        library.get("me")
+    (own_voices / "me.txt").write_text("This is me.")
+    assert library.wordless == {} and library.get("me").text == "This is me."
 
 
 @pytest.mark.parametrize("name", ["nobody", "../ann", "ann.wav", "/ann", "a\0", "", "a" * 300, 7, None])
@@ -132,6 +144,8 @@ def test_recordings_that_come_with_a_checkpoint_are_voices_once_their_texts_are_
     library = VoiceLibrary.beside(with_prompts)
     assert library.names == ["ann", "reader"]
     assert list(library.wordless) == ["talker"]
+    with pytest.raises(VoiceError, match=re.escape(f"to {own_voices / 'talker.txt'}")):
+        library.get("talker")
     own_voices.mkdir(parents=True)
     (own_voices / "talker.txt").write_text(CLARA_TEXT)
     assert library.names == ["ann", "reader", "talker"]

@@ -211,8 +211,8 @@ def test_codes_are_drawn_as_the_checkpoint_says(
     (copy / "generation_config.json").write_text(json.dumps(said))
     config = open_checkpoint(copy).config
 
-    assert config.drawing(Sampling()) == Drawing(*expected, *expected)
-    assert config.drawing(Sampling(temperature=1.0, top_k=7)) == Drawing(1.0, 7, 1.0, 7)
+    assert config.generation.drawing(Sampling()) == Drawing(*expected, *expected)
+    assert config.generation.drawing(Sampling(temperature=1.0, top_k=7)) == Drawing(1.0, 7, 1.0, 7)
 
 
 def test_sampling_that_makes_no_sense_is_refused(copy: Path) -> None:

@@ -175,9 +175,9 @@ def test_the_depth_decoder_is_drawn_as_the_checkpoint_says(tmp_path: Path) -> No
     folder = write_copy(tmp_path, SHORT)
     (folder / "generation_config.json").write_text(json.dumps(said))
     config = open_checkpoint(folder).config
-    assert config.drawing(Sampling()).parts == ((0.7, 50), (0.3, 5))
-    assert config.drawing(Sampling(temperature=0)).parts == ((0.0, 1), (0.0, 1))
-    assert config.drawing(Sampling(depth_temperature=0)).parts == ((0.7, 50), (0.0, 1))
+    assert config.generation.drawing(Sampling()).parts == ((0.7, 50), (0.3, 5))
+    assert config.generation.drawing(Sampling(temperature=0)).parts == ((0.0, 1), (0.0, 1))
+    assert config.generation.drawing(Sampling(depth_temperature=0)).parts == ((0.7, 50), (0.0, 1))
 
 
 Change = Callable[[Path], object]

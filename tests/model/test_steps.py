@@ -44,7 +44,7 @@ def test_sampled_codes_are_the_same_alone_and_in_a_batch_of_8_with_mixed_lengths
     given, frames = contexts(model, folder), 24
     alone = []
     for row, (context, sampling) in enumerate(zip(given, samplings(), strict=True)):
-        top_k = model.config.drawing(sampling).largest_top_k
+        top_k = model.config.generation.drawing(sampling).largest_top_k
         alone.append(speak(Speaker.begin(model, row, context, sampling, seed=row), frames, top_k))
     arrivals = [0, 5, 2, 2, 9, 0, 1, 13]
     speakers: dict[int, Speaker] = {}

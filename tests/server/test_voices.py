@@ -276,6 +276,15 @@ def test_finding_a_voice_among_many_reads_no_folder(tmp_path: Path, monkeypatch:
     assert isinstance(shelf.find("voice7", list), VoicePrompt)
 
 
+def test_a_recording_without_its_text_is_told_of_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "me.wav").write_bytes(file_of("WAV"))
+    told: list[str] = []
+    sink = logger.add(told.append, level="WARNING", format="{message}")
+    VoiceShelf(tmp_path)
+    logger.remove(sink)
+    assert len(told) == 1 and str(tmp_path / "me.txt") in told[0]
+
+
 def test_without_a_folder_voices_are_kept_in_the_users_own(own_voices: Path) -> None:
     VoiceShelf(None).add(VoicePrompt("ann", "This is me.", TONE), [])
     assert sorted(path.name for path in own_voices.iterdir()) == ["ann.txt", "ann.wav"]

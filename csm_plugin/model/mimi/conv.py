@@ -74,11 +74,12 @@ class CausalConv:
         A stream starts behind zeros or, where `fresh` (bool [B]) marks it, behind copies of its first value.
         """
         if self.padding:
-            tail = state.take(self.name, rows)
+            kept = state.tensors[self.name]
+            tail = rows.take(kept)
             if fresh is not None:
                 tail = torch.where(fresh[:, None, None], x[:, :1], tail)
             x = torch.cat((tail, x), dim=1)
-            state.carry(self.name, rows, x[:, -self.padding :])
+            rows.put(kept, x[:, -self.padding :])
         if self.reach > 1:
             windows = x.unfold(1, self.reach, self.stride)[..., :: self.dilation]  # [B, T / stride, in, kernel]
             x = windows.transpose(2, 3).flatten(2).contiguous()
@@ -104,8 +105,9 @@ class Upsample:
 
     def __call__(self, x: Tensor, state: StreamState, rows: Rows) -> Tensor:
         """Upsample the next chunk: [B, T, C] to [B, T * stride, C]."""
-        before = torch.cat((state.take(self.name, rows), x[:, :-1]), dim=1)
-        state.carry(self.name, rows, x[:, -1:])
+        kept = state.tensors[self.name]
+        before = torch.cat((rows.take(kept), x[:, :-1]), dim=1)
+        rows.put(kept, x[:, -1:])
         return torch.addcmul(x[:, :, None] * self.now, before[:, :, None], self.before).flatten(1, 2)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from csm_plugin.model.rows import Rows
 
@@ -26,9 +25,3 @@ class StreamState:
         """Begin new streams in these rows."""
         for tensor in (*self.tensors.values(), self.position):
             rows.put(tensor, torch.zeros((), dtype=tensor.dtype, device=tensor.device))
-
-    def carry(self, name: str, rows: Rows, value: Tensor) -> None:
-        rows.put(self.tensors[name], value)
-
-    def take(self, name: str, rows: Rows) -> Tensor:
-        return rows.take(self.tensors[name])

@@ -16,6 +16,7 @@ from csm_plugin.conversation.voice_folder import (
     check_voice_name,
     own_folder,
     recordings_in,
+    write_text_to,
 )
 from csm_plugin.errors import SettingsError, VoiceError
 from csm_plugin.server.shared.errors import Refusal
@@ -50,6 +51,10 @@ class VoiceShelf:
         self._most = most
         self._read_at_ns = -1
         self._read()
+        for recording in self._folder.wordless.values():
+            logger.warning(
+                f"a recording of the folder of voices has no text; {write_text_to(recording.with_suffix('.txt'))}"
+            )
 
     @property
     def names(self) -> list[str]:
