@@ -74,6 +74,10 @@ class PlaybackPosition:
         handed_s = self._handed_s.get(context_id)
         return float("inf") if handed_s is None else handed_s - self._unheard().get(context_id, 0.0)
 
+    def unheard_in(self, context_id: str) -> float:
+        """How many seconds of an audio context's sound were not heard yet."""
+        return self._unheard().get(context_id, 0.0)
+
     def interrupt(self, kept: Container[str] = ()) -> None:
         """Note that the transport drops what was not heard yet, except for some audio contexts."""
         for context_id, unheard_s in self._unheard().items():

@@ -32,10 +32,10 @@ from csm_plugin.errors import CSMError, SettingsError, TextError
 from csm_plugin.interface import SpeechEngine
 from csm_plugin.pipecat.aggregator import SpeechTextAggregator, write_out
 from csm_plugin.pipecat.arguments import engine_for, refuse_unknown, with_voice
-from csm_plugin.pipecat.conversing import ConversingService
 from csm_plugin.pipecat.heard import PATIENCE_S
 from csm_plugin.pipecat.listening import Listening
 from csm_plugin.pipecat.settings import speaks_english, user_speaker_of
+from csm_plugin.pipecat.speech_order import OrderedService
 from csm_plugin.pipecat.spoken_turn import Sentence
 from csm_plugin.pipecat.word_times import WordTimes
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -49,7 +49,7 @@ SILENCE_TIMEOUT_S = 30.0
 MAX_AHEAD_S = 4.0
 
 
-class CSMTTSService(ConversingService):
+class CSMTTSService(OrderedService):
     """Speaks an LLM's text as it streams in, with one conversation of a CSM engine per service.
 
     The first clause of a reply goes out early; audio goes out as 80 ms frames of 24 kHz mono, equal to the engine's
@@ -104,6 +104,7 @@ class CSMTTSService(ConversingService):
         settings = with_voice(settings, voice)
         super().__init__(
             engine=engine_for(engine, model, settings),
+            max_ahead_s=max_ahead_s,
             settings=settings,
             sample_rate=SAMPLE_RATE_HZ,
             text_transforms=[*(text_transforms or []), ("*", self._write_out)],
@@ -113,7 +114,6 @@ class CSMTTSService(ConversingService):
             raise SettingsError("text_aggregation_mode is TOKEN; CSM speaks sentences: leave it out")
         self._text_aggregator = SpeechTextAggregator(language=self.text_aggregation_language)
         self._is_yielding_frames_synchronously = True
-        self._max_ahead_s = max_ahead_s
         self._speaking: dict[str, SpeechUtterance] = {}
         self._word_times = WordTimes()
         self._listening = Listening()
@@ -144,6 +144,7 @@ class CSMTTSService(ConversingService):
         if isinstance(frame, LLMContextAssistantTurnFrame) and direction is FrameDirection.UPSTREAM:
             self._heard.record(frame.text)
             self._settle_if_due()
+            self._tell()
         elif isinstance(frame, LLMContextUserTurnFrame):
             self._heard.expect_records()
             self._listening.understand(frame.text)
@@ -200,6 +201,7 @@ class CSMTTSService(ConversingService):
         """
         await self.start_tts_usage_metrics(text)
         for piece in split_sentences(text):
+            await self._wait_for_turn(context_id)
             begun = await self._begin(piece, context_id)
             if begun is None:
                 continue
