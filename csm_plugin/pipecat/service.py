@@ -18,10 +18,11 @@ from pipecat.frames.frames import (
     LLMContextAssistantTurnFrame,
     LLMContextUserTurnFrame,
     LLMFullResponseStartFrame,
+    ServiceSwitcherRequestMetadataFrame,
     TTSAudioRawFrame,
     TTSTextFrame,
 )
-from pipecat.processors.frame_processor import FrameCallback, FrameDirection
+from pipecat.processors.frame_processor import FrameCallback, FrameDirection, FrameProcessorSetup
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TextAggregationMode
 from pipecat.utils.text.transforms.text_transform import TextTransform
@@ -32,8 +33,9 @@ from csm_plugin.errors import CSMError, SettingsError, TextError
 from csm_plugin.interface import SpeechEngine
 from csm_plugin.pipecat.aggregator import SpeechTextAggregator, write_out
 from csm_plugin.pipecat.arguments import engine_for, refuse_unknown, with_voice
+from csm_plugin.pipecat.conversing import loop_time_s
 from csm_plugin.pipecat.heard import PATIENCE_S
-from csm_plugin.pipecat.listening import Listening
+from csm_plugin.pipecat.listening import WORDS_WITHIN_S, Listening, Understanding
 from csm_plugin.pipecat.settings import speaks_english, user_speaker_of
 from csm_plugin.pipecat.speech_order import OrderedService
 from csm_plugin.pipecat.spoken_turn import Sentence
@@ -107,7 +109,7 @@ class CSMTTSService(OrderedService):
             max_ahead_s=max_ahead_s,
             settings=settings,
             sample_rate=SAMPLE_RATE_HZ,
-            text_transforms=[*(text_transforms or []), ("*", self._write_out)],
+            text_transforms=text_transforms,
             **(options | kwargs),
         )
         if self._text_aggregation_mode is TextAggregationMode.TOKEN:
@@ -116,11 +118,21 @@ class CSMTTSService(OrderedService):
         self._is_yielding_frames_synchronously = True
         self._speaking: dict[str, SpeechUtterance] = {}
         self._word_times = WordTimes()
-        self._listening = Listening()
+        self._listening = Listening(loop_time_s)
 
     def can_generate_metrics(self) -> bool:
         """True: time to first byte, processing time and characters are reported."""
         return True
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:
+        """Wait for the engine if a model was named, and follow what is understood of the user's turns.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+            VoiceError: the engine has no such voice.
+        """
+        await super().setup(setup)
+        setup.pipeline_worker.add_observer(Understanding(self._understand))
 
     async def stop(self, frame: EndFrame) -> None:
         """Play what is queued, then stop; a reply that its LLM never ended isn't waited for."""
@@ -146,16 +158,19 @@ class CSMTTSService(OrderedService):
             self._settle_if_due()
             self._tell()
         elif isinstance(frame, LLMContextUserTurnFrame):
-            self._heard.expect_records()
-            self._listening.understand(frame.text)
+            self._understand(frame)
+        elif isinstance(frame, ServiceSwitcherRequestMetadataFrame) and frame.service is self:
+            self._listening.forget()  # what it heard before it was switched away from is of another turn
         await super().queue_frame(frame, direction, callback)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Speak text, follow the user's turn, stop at an interruption."""
         if isinstance(frame, InterruptionFrame):
             self._stop_speaking()
-        elif isinstance(frame, LLMFullResponseStartFrame) and not self._listening.texts_come:
-            await self._listen()
+        elif isinstance(frame, LLMFullResponseStartFrame):
+            await self._wait_while(lambda: self._listening.words_are_due, WORDS_WITHIN_S)
+            if self._listening.is_due or not self._listening.texts_come:
+                await self._listen()
         elif self._settings.listen:
             self._listening.observe(frame)
         await super().process_frame(frame, direction)
@@ -277,6 +292,11 @@ class CSMTTSService(OrderedService):
         self._heard.interrupt()
         asyncio.get_running_loop().call_later(PATIENCE_S, self._settle_if_due)
 
+    def _understand(self, frame: LLMContextUserTurnFrame) -> None:
+        self._heard.expect_records()
+        self._listening.understand(frame)
+        self._tell()
+
     async def _listen(self) -> None:
         """Take the user's turn into the conversation's context."""
         turn = self._listening.take()
@@ -293,7 +313,7 @@ class CSMTTSService(OrderedService):
     async def _update_settings(self, delta: TTSSettings) -> dict[str, Any]:
         changed = await super()._update_settings(delta)
         if "listen" in changed:
-            self._listening = Listening()  # what was said before is nobody's business any more
+            self._listening.forget()
         return changed
 
     async def _handle_aggregated_text(self, src_frame: AggregatedTextFrame, context_id: str | None = None) -> None:
@@ -308,8 +328,10 @@ class CSMTTSService(OrderedService):
             frame.interruptible = src_frame.interruptible
             await super()._handle_aggregated_text(frame, context_id)
 
-    async def _write_out(self, text: str, _text_type: str) -> str:
-        return write_out(text, english=speaks_english(self._settings))
+    async def _transform_text(self, text: str, text_type: str) -> str | None:
+        """Write out what the transforms left; behind all of them, whenever they were added."""
+        transformed = await super()._transform_text(text, text_type)
+        return None if transformed is None else write_out(transformed, english=speaks_english(self._settings)) or None
 
 
 def _frames(chunk: SpeechChunk) -> Iterator[bytes]:
