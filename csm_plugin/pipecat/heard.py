@@ -83,13 +83,9 @@ class HeardSpeech:
             self._turn = SpokenTurn()
 
     @property
-    def surviving(self) -> set[str]:
-        """The audio contexts that an interruption leaves alone, and of which something is still to be committed."""
-        return {
-            sentence.context_id
-            for sentence in self._protected
-            if sentence.recorded and (sentence.live or self._position.unheard_in(sentence.context_id) > 0)
-        }
+    def surviving(self) -> list[Sentence]:
+        """What an interruption leaves alone and was not all heard yet, in the order in which it is heard."""
+        return [one for one in self._protected if one.live or self._position.unheard_in(one.context_id) > 0]
 
     @property
     def may_be_cut(self) -> bool:

@@ -20,7 +20,6 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.tts_service import TTSContext
 
 from csm_plugin.pipecat.conversing import ConversingService
 from csm_plugin.pipecat.heard import PATIENCE_S
@@ -87,18 +86,21 @@ class OrderedService(ConversingService):
 
     async def _commit_what_survives(self) -> None:
         """Have the rest of what cannot be interrupted committed: the aggregator's turn has just ended, and not begun."""
-        alive = {key for key, context in self._tts_contexts.items() if _is_kept(context)}
-        for context_id in alive | self._heard.surviving:
-            began = TTSStartedFrame(context_id=context_id)
-            began.interruptible, began.pts = False, max(1, self.get_clock().get_time())
+        for context in self._tts_contexts.values():
+            if context.append_to_context and not context.interruptible:
+                context.push_assistant_aggregation = True
+        surviving = self._heard.surviving
+        now = max(1, self.get_clock().get_time())
+        if surviving and surviving[0].recorded:  # what is heard later begins a turn by itself
+            began = TTSStartedFrame(context_id=surviving[0].context_id)
+            began.interruptible, began.pts = False, now
             await self.push_frame(began)
-            if context_id in alive:
-                self._tts_contexts[context_id].push_assistant_aggregation = True
-            elif context_id not in self._committing:
-                ended = LLMAssistantPushAggregationFrame()
-                ended.interruptible = False
-                ended.pts = max(began.pts, self._word_timestamp_tracker.uninterruptible_last_pts) + 1
-                await self.push_frame(ended)
+        recorded = {sentence.context_id for sentence in surviving if sentence.recorded}
+        if recorded - self._tts_contexts.keys() - set(self._committing):
+            ended = LLMAssistantPushAggregationFrame()
+            ended.interruptible = False
+            ended.pts = max(now, self._word_timestamp_tracker.uninterruptible_last_pts) + 1
+            await self.push_frame(ended)
 
     async def _wait_for_turn(self, context_id: str) -> None:
         """Wait until a sentence may be made.
@@ -126,7 +128,3 @@ class OrderedService(ConversingService):
         """Let whoever waits look again."""
         self._news.set()
         self._news = asyncio.Event()
-
-
-def _is_kept(context: TTSContext) -> bool:
-    return context.append_to_context and not context.interruptible

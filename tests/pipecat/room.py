@@ -108,8 +108,11 @@ class Brain(FrameProcessor):
             return
         self._gate.begin_speculation(frame.speculation)
         reply = next(self._replies, None)
-        if reply is None:
-            return
+        if reply is not None:
+            await self.answer(reply)
+
+    async def answer(self, reply: str) -> None:
+        """Say a reply, token by token."""
         self.said.append(reply)
         await self.push_frame(LLMFullResponseStartFrame())
         for token in re.findall(r"\s*\S+", reply):
@@ -189,13 +192,16 @@ async def talking(
     user_params: LLMUserAggregatorParams | None = None,
     observers: list[BaseObserver] | None = None,
     voices: FrameProcessor | None = None,
+    brain: Brain | None = None,
 ) -> AsyncIterator[Room]:
     """Run a conversation; leaving ends it gracefully.
 
     Args:
         voices: what stands in the service's place, with the service in it.
+        brain: what answers instead of one with `replies`.
     """
-    context, speaker, brain, commits = LLMContext(), loudspeaker or Loudspeaker(), Brain(replies), Commits()
+    context, speaker, commits = LLMContext(), loudspeaker or Loudspeaker(), Commits()
+    brain = brain or Brain(replies)
     strategies = UserTurnStrategies(
         start=[VADUserTurnStartStrategy()], stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.05)]
     )
