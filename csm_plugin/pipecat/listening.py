@@ -39,7 +39,7 @@ class Listening:
         self._clock = clock
         self._known: deque[int] = deque(maxlen=8)  # frames that said what was understood
         self.texts_come = False
-        """Whether somebody says what was understood; otherwise a reply's beginning ends the turn."""
+        """Whether somebody says what was understood."""
         self.forget()
 
     def forget(self) -> None:
@@ -63,9 +63,19 @@ class Listening:
             self._ended_s = self._clock()
 
     @property
+    def ends_with_a_reply(self) -> bool:
+        """Whether a reply's beginning is what ends the user's turn, as nobody says what was understood."""
+        return not self.texts_come and not (self._is_open and self._ended_s is None)
+
+    @property
     def words_are_due(self) -> bool:
         """Whether a turn has just ended, and what was understood of it will be told in a moment."""
         return self._ended_s is not None and self._clock() - self._ended_s < WORDS_WITHIN_S
+
+    @property
+    def heard_any(self) -> bool:
+        """Whether there may be speech to the turn."""
+        return self._turn.is_there
 
     def understand(self, frame: LLMContextUserTurnFrame) -> None:
         """Note what was understood of the turn; once, whether the frame was seen far off or has come here."""

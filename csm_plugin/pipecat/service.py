@@ -169,13 +169,17 @@ class CSMTTSService(OrderedService):
             self._stop_speaking()
         elif isinstance(frame, LLMFullResponseStartFrame):
             await self._wait_while(lambda: self._listening.words_are_due, WORDS_WITHIN_S)
-            if self._listening.is_due or not self._listening.texts_come:
+            if self._listening.is_due or self._listening.ends_with_a_reply:
                 await self._listen()
         elif self._settings.listen:
             self._listening.observe(frame)
         await super().process_frame(frame, direction)
-        # An interruption empties the queue, so that a turn that was understood may be announced no more.
-        if isinstance(frame, LLMContextUserTurnFrame | InterruptionFrame) and self._listening.is_due:
+        if isinstance(frame, LLMContextUserTurnFrame) and self._listening.is_due:
+            await self._listen()
+
+    async def _after_interruption(self) -> None:
+        """Take in a turn that was understood: the queue is empty now, and it may be announced no more."""
+        if self._listening.is_due:
             await self._listen()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
@@ -298,7 +302,9 @@ class CSMTTSService(OrderedService):
         self._tell()
 
     async def _listen(self) -> None:
-        """Take the user's turn into the conversation's context."""
+        """Take the user's turn into the conversation's context, behind what was heard before it."""
+        if self._listening.heard_any:
+            await self._wait_until_heard()
         turn = self._listening.take()
         if turn is None:
             return

@@ -33,7 +33,8 @@ class OrderedService(ConversingService):
 
     An interruption is over before the next frame is looked at, as Pipecat sorts out meanwhile what survives. Speech
     within a reply is heard where it came, and the rest of the reply behind it. Speech that cannot be interrupted is made
-    once everything before it was heard or cut off: a conversation's turn can be cut at its end only.
+    once everything before it was heard or cut off, and so is the user's turn taken in: a conversation can be cut at its
+    end only.
 
     Args:
         max_ahead_s: as for `CSMTTSService`; where it is infinite nobody listens, and nothing waits for a listener.
@@ -61,9 +62,13 @@ class OrderedService(ConversingService):
         try:
             await super().process_frame(frame, direction)
             await self._commit_what_survives()
+            await self._after_interruption()
         finally:
             self._uninterrupted.set()
             self._tell()
+
+    async def _after_interruption(self) -> None:
+        """Do what is to be done before anything is spoken again."""
 
     async def _handle_tts_speak(self, frame: TTSSpeakFrame) -> None:
         """Speak a text of its own, between what of a reply came before it and what comes after."""
@@ -103,17 +108,20 @@ class OrderedService(ConversingService):
             await self.push_frame(ended)
 
     async def _wait_for_turn(self, context_id: str) -> None:
-        """Wait until a sentence may be made.
-
-        After an interruption that is when it is known what was committed of the speech before it. What cannot be
-        interrupted also waits until that was heard.
-        """
-        await self._wait_while(lambda: self._heard.awaits_commit, PATIENCE_S)
+        """Wait until a sentence may be made: what cannot be interrupted once what was made before it was heard."""
+        await self._uninterrupted.wait()
         context = self._tts_contexts.get(context_id)
-        if context is None or context.interruptible or not math.isfinite(self._max_ahead_s):
-            return
-        self._refresh_audio_context(context_id)
-        await self._wait_while(lambda: self._heard.may_be_cut, self._playback.ahead_s + MAX_LAG_S)
+        if context is None or context.interruptible:
+            await self._wait_while(lambda: self._heard.awaits_commit, PATIENCE_S)
+        else:
+            self._refresh_audio_context(context_id)
+            await self._wait_until_heard()
+            await self._uninterrupted.wait()
+
+    async def _wait_until_heard(self) -> None:
+        """Wait until nothing can be cut off any more of what was said, and it is known what was committed of it."""
+        if math.isfinite(self._max_ahead_s):
+            await self._wait_while(lambda: self._heard.may_be_cut, self._playback.ahead_s + MAX_LAG_S)
         await self._wait_while(lambda: self._heard.awaits_commit, PATIENCE_S)
 
     async def _wait_while(self, waits: Callable[[], bool], longest_s: float) -> None:

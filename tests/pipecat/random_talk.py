@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from pipecat.frames.frames import (
     BotBackchannelFrame,
+    EagerEndOfTurnCancelFrame,
     Frame,
     FunctionCallCancelFrame,
     FunctionCallFromLLM,
@@ -24,12 +25,15 @@ from pipecat.frames.frames import (
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.service_switcher import ServiceSwitcher
+from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.turns.user_turn_strategies import EagerUserTurnStrategies
 
 from csm_plugin.audio.pcm import to_int16
 from csm_plugin.pipecat import CSMTTSService
 from csm_plugin.settings import FRAME_S
 from tests.pipecat.room import Brain, Room, talking
+from tests.pipecat.test_eager import commit, predict
 from tests.pipecat.test_heard import words_in
 from tests.scripted_engine import Script, ScriptedConversation, ScriptedEngine
 
@@ -37,6 +41,7 @@ EVENTS = 9
 SILENT_FOR_EVER_S = 90.0
 ASIDE = "x"
 """What begins with this is not meant for the LLM's context."""
+TYPED = "Typed: "
 
 
 class Words:
@@ -89,7 +94,7 @@ class Mind(Brain):
         asked = next((m for m in reversed(frame.context.get_messages()) if m["role"] == "user"), {"content": ""})
         self.busy += 1
         try:
-            if self._rng.random() < 0.2 and self._tool is None:
+            if self._rng.random() < 0.2 and self._tool is None and not frame.speculation:
                 if self._rng.random() < 0.5:
                     await self.answer(self._words.sentence())
                 self._tool = self.create_task(self._use_tool())
@@ -155,6 +160,7 @@ class Talk:
     words: Words
     mind: Mind
     interruptions: Interruptions
+    eager: bool = False
     active: int = 0
     protected: list[str] = field(default_factory=list)
     ordered: list[tuple[float, str]] = field(default_factory=list)
@@ -171,7 +177,7 @@ class Talk:
         elif kind == "typed":
             if self.rng.random() < 0.5:
                 await self.room.interrupt()
-            message = {"role": "user", "content": f"typed {self.words.sentence()}"}
+            message = {"role": "user", "content": TYPED + self.words.sentence()}
             await self.room.session.send(LLMMessagesAppendFrame([message], run_llm=True))
         elif kind == "interrupt":
             await self.room.interrupt()
@@ -191,7 +197,7 @@ class Talk:
         """Wait until all that was ordered is over; fail if that never comes."""
         deadline, still = asyncio.get_running_loop().time() + SILENT_FOR_EVER_S, 0
         while still < 5:
-            assert asyncio.get_running_loop().time() < deadline, f"it never ends: {self.log} {self.mind.busy} {[(s.get_audio_contexts(), s.playback.unheard_s, s._tts_contexts, s._turn_context_id) for s in self.services]} {len(self.mind.said)}"
+            assert asyncio.get_running_loop().time() < deadline, f"it never ends: {self.log}"
             await asyncio.sleep(0.25)
             busy = self.mind.busy or any(s.get_audio_contexts() or s.playback.unheard_s > 0 for s in self.services)
             still = 0 if busy else still + 1
@@ -199,7 +205,16 @@ class Talk:
     async def _user_speaks(self) -> None:
         text = self.words.sentence()
         self.user_said.append(text)
-        await self.room.user_says(text, self.rng.uniform(0.5, 1.5))
+        if not self.eager:
+            await self.room.user_says(text, self.rng.uniform(0.5, 1.5))
+            return
+        predicted = text[:-1].lower() if self.rng.random() < 0.7 else text.split(",")[0].split(" ")[0]
+        await predict(self.room, predicted, self.rng.uniform(0.5, 1.5))
+        await asyncio.sleep(self.rng.uniform(0.0, 1.0))
+        if self.rng.random() < 0.2:
+            await self.room.session.send(EagerEndOfTurnCancelFrame())
+            await self.room.speech(self.rng.uniform(0.3, 1.0))
+        await commit(self.room, text)
 
     async def _say(self, kind: str) -> None:
         aside = kind == "backchannel" or kind == "aside" or (kind == "protected" and self.rng.random() < 0.3)
@@ -231,11 +246,18 @@ async def converse(seed: int, *, events: int = EVENTS) -> None:
     services = [CSMTTSService(engine=ScriptedEngine(script)) for _ in range(rng.choice([1, 1, 2]))]
     voices: ServiceSwitcher | None = ServiceSwitcher(list(services)) if len(services) > 1 else None
     interruptions, mind = Interruptions(), Mind(rng, words)
+    eager = rng.random() < 0.3
     tracked = len(services) == 1 and rng.random() < 0.5
     async with talking(
-        services[0], [], tracked=tracked, observers=[interruptions], voices=voices, brain=mind
+        services[0],
+        [],
+        tracked=tracked,
+        user_params=LLMUserAggregatorParams(user_turn_strategies=EagerUserTurnStrategies()) if eager else None,
+        observers=[interruptions],
+        voices=voices,
+        brain=mind,
     ) as room:
-        talk = Talk(room, services, rng, words, mind, interruptions)
+        talk = Talk(room, services, rng, words, mind, interruptions, eager)
         for _ in range(events):
             await talk.go_on()
         await talk.quiet()
@@ -274,7 +296,9 @@ def check(talk: Talk) -> None:
     begun = [word for word in itertools.chain.from_iterable(words_in(s.text)[:1] for s in spoken) if word in order]
     if len(talk.services) == 1:
         assert begun == [word for word in order if word in begun], "not said in the order in which it was ordered"
-        assert held_words(talk.services[0], 1) == words_in(" ".join(talk.user_said)), "a turn of the user's is missing"
+        asked = [str(m["content"]) for m in messages if m["role"] == "user"]
+        theirs = words_in(" ".join(text for text in asked if not text.startswith(TYPED)))
+        assert held_words(talk.services[0], 1) == theirs, f"the user said {theirs}"
         for asked, reply in talk.mind.answers:
             answers_follow(talk.services[0], asked, reply)
 

@@ -8,6 +8,7 @@ import pytest
 from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     EagerTranscriptionFrame,
+    LLMMessagesAppendFrame,
     ProposedUserStartedSpeakingFrame,
     ProposedUserStoppedSpeakingFrame,
     TranscriptionFrame,
@@ -31,10 +32,10 @@ def service() -> CSMTTSService:
     )
 
 
-async def speak(room: Room, predicted: str) -> None:
+async def predict(room: Room, predicted: str, seconds: float = 0.8) -> None:
     """Speak, until the recogniser predicts that the turn is over."""
     await room.session.send(ProposedUserStartedSpeakingFrame())
-    await room.speech(0.8)
+    await room.speech(seconds)
     await room.session.send(EagerTranscriptionFrame(predicted, "user", time_now_iso8601()))
 
 
@@ -63,7 +64,7 @@ async def test_a_turn_that_was_predicted_stands_before_its_reply(sure_after_s: f
     replies = ["It is noon, or a little later than that, I believe.", "Quite late. Shall we go on with it?"]
     async with talking(service(), replies, user_params=EAGER) as room:
         for said in ("what time is it", "and now"):
-            await speak(room, said)
+            await predict(room, said)
             await asyncio.sleep(sure_after_s)
             await commit(room, f"{said.capitalize()}?")
             await asyncio.sleep(6.0)
@@ -76,7 +77,7 @@ async def test_a_turn_that_was_predicted_stands_before_its_reply(sure_after_s: f
 @pytest.mark.parametrize("after_s", [0.3, 0.8, 1.5, 2.5])
 async def test_a_predicted_turns_reply_is_cut_word_for_word(after_s: float) -> None:
     async with talking(service(), ["It is noon, or a little later than that, I believe."], user_params=EAGER) as room:
-        await speak(room, "what time is it")
+        await predict(room, "what time is it")
         await asyncio.sleep(0.2)
         await commit(room, "What time is it?")
         await asyncio.sleep(after_s)
@@ -88,7 +89,7 @@ async def test_a_predicted_turns_reply_is_cut_word_for_word(after_s: float) -> N
 
 async def test_a_prediction_that_is_withdrawn_leaves_nothing_behind() -> None:
     async with talking(service(), ["Never said at all.", "All right then."], user_params=EAGER) as room:
-        await speak(room, "well")
+        await predict(room, "well")
         await asyncio.sleep(0.5)
         await room.session.send(EagerEndOfTurnCancelFrame())
         await room.speech(1.0)
@@ -102,9 +103,22 @@ async def test_a_prediction_that_is_withdrawn_leaves_nothing_behind() -> None:
 
 async def test_a_prediction_that_was_wrong_leaves_nothing_behind() -> None:
     async with talking(service(), ["Never said at all.", "All right then."], user_params=EAGER) as room:
-        await speak(room, "tell me")
+        await predict(room, "tell me")
         await asyncio.sleep(0.4)
         await commit(room, "Tell me nothing.")
         await asyncio.sleep(3.0)
         ours, theirs = both(room)
         assert ours == theirs == [(False, ["tell", "me", "nothing"]), (True, ["all", "right", "then"])]
+
+
+async def test_a_reply_to_typed_input_does_not_end_the_first_turn_that_is_spoken() -> None:
+    async with talking(service(), ["That was typed.", "And that was said."], user_params=EAGER) as room:
+        await room.session.send(ProposedUserStartedSpeakingFrame())
+        speaking = asyncio.create_task(room.speech(2.0))
+        await asyncio.sleep(1.0)
+        await room.session.send(LLMMessagesAppendFrame([{"role": "user", "content": "Typed."}], run_llm=True))
+        await speaking
+        await commit(room, "Said.")
+        await asyncio.sleep(5.0)
+        held = [(segment.speaker, segment.text) for segment in talk_of(room.service).segments]
+    assert held == [(0, "That was typed."), (1, "Said."), (0, "And that was said.")]
