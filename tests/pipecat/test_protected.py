@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from pipecat.frames.frames import (
     BotBackchannelFrame,
-    LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     TTSSpeakFrame,
 )
@@ -117,18 +116,3 @@ async def test_protected_speech_that_is_interrupted_twice_is_committed_whole() -
         assert is_played(room, KEPT)
         assert written(room) == words_in("Well. " + KEPT)
         assert kept(room) == written(room)
-
-
-async def test_speech_within_a_reply_is_heard_where_it_came() -> None:
-    async with talking(spoken_at(0.3), []) as room:
-        await room.session.send(LLMFullResponseStartFrame(), *tokens("Let me look it up now. "))
-        await asyncio.sleep(0.5)
-        await room.session.send(TTSSpeakFrame("One moment please."))
-        await room.session.send(*tokens("Here it is at last."), LLMFullResponseEndFrame())
-        await asyncio.sleep(8.0)
-        said = "Let me look it up now. One moment please. Here it is at last."
-        assert room.commits.texts == [said]
-        assert kept(room) == words_in(said)
-        sounds = [to_int16(segment.pcm) for segment in room.service._engine.segments]  # type: ignore[union-attr]
-        at = [room.loudspeaker.sound.tobytes().find(sound.tobytes()) for sound in sounds]
-        assert -1 not in at and at == sorted(at)
