@@ -1,8 +1,9 @@
 """Make a release: `make release`, or `make release DRY=1`, which changes nothing but `dist/`.
 
 The changelog decides the version. What is built is a copy of the files that git knows, with the next version written
-into it: a source archive, and from it the wheel. The wheel is installed in an empty environment and has to speak there.
-A real release then asks, commits the version and tags it. Nothing is pushed or uploaded.
+into it, and the README's links led: a source archive, and from it the wheel. The wheel is installed in an empty
+environment and has to speak there. A real release then asks, commits the version and tags it. Nothing is pushed or
+uploaded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ UNRELEASED = "Unreleased"
 
 _VERSION = re.compile(r'^__version__ = "(\d+\.\d+\.\d+)"$', re.MULTILINE)
 _HEADING = re.compile(r"^## \[(Unreleased|\d+\.\d+\.\d+)\](?: - \d{4}-\d\d-\d\d)?$", re.MULTILINE)
+_LINK_INSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\((?![a-z][a-z+.-]*:|#)([^)\s]+)\)")
 _REPAIRS = frozenset({"Fixed", "Security"})
 
 SPOKEN = """
@@ -123,6 +126,18 @@ def write_version(tree: Path, version: str, day: date) -> None:
         log.write_text(told, encoding="utf-8")
 
 
+def write_readme(tree: Path, version: str) -> None:
+    """Lead the README's links into the tree to where its sources are public; without such a place, to nowhere.
+
+    An index shows the README alone, so that a link to a file beside it would be dead there.
+    """
+    readme, project = tree / "README.md", tree / "pyproject.toml"
+    told = tomllib.loads(project.read_text(encoding="utf-8")) if project.is_file() else {}
+    home = told.get("project", {}).get("urls", {}).get("Repository")
+    led = r"\1" if home is None else rf"[\1]({home}/blob/v{version}/\2)"
+    readme.write_text(_LINK_INSIDE.sub(led, readme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def copy_tree(root: Path, target: Path) -> None:
     """Copy what git knows, or would take, of a tree; so that nothing else gets into a build."""
     listed = _told(root, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -210,6 +225,7 @@ def release(root: Path, dist: Path, *, dry: bool, ask: Callable[[str], str] = in
         tree = Path(folder)
         copy_tree(root, tree)
         write_version(tree, upcoming, today)
+        write_readme(tree, upcoming)
         wheel = build(tree, dist)
         check_metadata(wheel, upcoming, (tree / "README.md").read_text(encoding="utf-8"))
     print(f"{wheel.name}: {try_wheel(wheel.resolve(), upcoming, (root / 'constraints.txt').resolve())}")

@@ -43,7 +43,7 @@ def main() -> None:
 def _measure(model: CSM, reference: Reference, alone: Ours, together: Ours, codec: bool) -> dict[str, list[float]]:
     """Return the milliseconds a frame (a step, for 8 rows) of each round."""
     mimi = model.mimi
-    model.mimi = mimi if codec else NoCodec(model.config.frame_samples)  # type: ignore[assignment]
+    model.mimi = mimi if codec else NoCodec(mimi.frame_samples)  # type: ignore[assignment]
     sides = {
         "transformers": lambda: reference.speak(FRAMES, codec),
         "alone": lambda: alone.speak(FRAMES),

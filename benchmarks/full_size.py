@@ -53,7 +53,7 @@ def main() -> None:
         print("measuring", flush=True)
         for _ in range(ROUNDS):
             times["transformers"].append(time_ms(lambda: reference.speak(FRAMES, codec=False)))
-            model.mimi = NoCodec(model.config.frame_samples)  # type: ignore[assignment]
+            model.mimi = NoCodec(mimi.frame_samples)  # type: ignore[assignment]
             times["this package"].append(time_ms(lambda: ours.speak(FRAMES)))
             model.mimi = mimi
             times["this package, with the codec"].append(time_ms(lambda: ours.speak(FRAMES)))

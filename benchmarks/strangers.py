@@ -1,9 +1,9 @@
 """Does csm-tiny follow the voice of somebody whom it was not trained on?
 
-Two people's recordings, which come with the recogniser, are voice prompts; behind each, csm-tiny speaks held-out
-sentences. Whose voice it was, the nearest of the prompts of both and of its own eight tells; how high, the median
-pitch against that of the prompt; what a recogniser hears of the words, the word error. The same sentences in one of
-its own voices stand beside that.
+Two recordings of other speakers, which come with the recogniser, are voice prompts; behind each, csm-tiny speaks
+held-out sentences. Whose voice it was, the nearest of the prompts of both and of its own eight tells; how high, the
+median pitch against that of the prompt; what a recogniser hears of the words, the word error. The same sentences in
+one of its own voices stand beside that.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from csm_plugin.engine import Engine
+from csm_plugin.model import checkpoint
 from csm_plugin.model.random_checkpoint import write_random_checkpoint
 from tests import systems
 
@@ -48,6 +51,15 @@ def own_voices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of 8 codebooks with random weights: speaks noise, never ends by itself."""
     return write_random_checkpoint(tmp_path_factory.mktemp("tiny"), "tiny")
+
+
+@pytest.fixture
+def small_csm_tiny(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `csm-tiny` be that checkpoint, which loads in no time, with the voices of csm-tiny."""
+    place = tmp_path / "bundled" / "csm-tiny"
+    shutil.copytree(tiny_checkpoint, place, copy_function=os.link)
+    (place / "voices").symlink_to(checkpoint.BUNDLED / "csm-tiny" / "voices")
+    monkeypatch.setattr(checkpoint, "BUNDLED", place.parent)
 
 
 @pytest.fixture

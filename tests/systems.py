@@ -61,6 +61,7 @@ LACKS = (
             "tests/agents/test_backend_command.py",
             "tests/agents/test_webrtc_command.py",
             "tests/agents/test_webrtc_page.py",
+            "tests/server/test_docs_page.py",
             "tests/server/test_page.py",
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import importlib.util
+import re
 import subprocess
 import sys
 import tarfile
@@ -209,6 +210,23 @@ def never(question: str) -> str:
 def state(root: Path) -> tuple[str, str, str]:
     """Where a repository stands: its log, its tags, and what is not committed."""
     return git(root, "log", "--format=%s"), git(root, "tag"), git(root, "status", "--porcelain")
+
+
+def test_an_index_shows_no_dead_link(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    release.write_readme(tmp_path, "0.2.0")
+    told = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert [link for link in re.findall(r"\]\(([^)]+)\)", told) if "://" not in link] == []
+    assert "docs/pipecat.md" in told
+
+
+def test_links_lead_to_the_sources_once_they_are_public(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("[How](docs/how.md#so), [there](https://example.org), [a](b), [c](#d)\n")
+    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://example.org/x/y"\n')
+    release.write_readme(tmp_path, "0.2.0")
+    at = "https://example.org/x/y/blob/v0.2.0"
+    led = f"[How]({at}/docs/how.md#so), [there](https://example.org), [a]({at}/b), [c](#d)\n"
+    assert (tmp_path / "README.md").read_text() == led
 
 
 class TestARelease:

@@ -82,7 +82,7 @@ def run_list(options: argparse.Namespace, console: Console) -> int:
         for name, path in sorted(library.recordings.items())
     ]
     wordless = [
-        {"name": name, "seconds": _seconds(path)} | _what_it_needs(name, path, options.model, own)
+        {"name": name, "seconds": _seconds(path), **_what_it_needs(name, path, options.model, own)}
         for name, path in sorted(library.wordless.items())
     ]
     folder = None if own is None else str(own.path)

@@ -122,7 +122,6 @@ class Conversation:
             clock=clock,
             delivery=Delivery(clock, trim=sampling.trim_silence),
             sampling=sampling,
-            top_k=self._model.config.generation.drawing(sampling).largest_top_k,
             seed=secrets.randbits(62) if sampling.seed is None else sampling.seed,
             max_frames=longest_utterance(spoken, sampling.max_seconds),
         )

@@ -36,11 +36,11 @@ class SpeakJob:
     clock: WordClock
     delivery: Delivery
     sampling: Sampling
-    top_k: int  # how many of the likeliest codes may be drawn
     seed: int
     max_frames: int
     buffer: FrameBuffer = field(default_factory=FrameBuffer)
     number: int = 0  # in the order in which jobs came, over all conversations
+    top_k: int = 1  # how many of the likeliest codes may be drawn, known once it is live
     launched: int = 0  # steps that were given to the device
     made: int = 0  # frames that came back
     paused_since_s: float | None = None  # on the monotonic clock, while the reader is too far behind

@@ -26,7 +26,8 @@ PREFILL_CHUNK = 256
 STALLED_S = 10.0
 """How long a reader may take nothing while others wait for its row."""
 
-Batch = list[tuple[Session, SpeakJob]]
+Batch = list[tuple[Slot, SpeakJob]]
+"""Rows that are stepped together, lowest first, with what each speaks."""
 
 
 class LiveBatch:
@@ -62,7 +63,7 @@ class LiveBatch:
         if self._slots.advance(slot, target[:-1], pinned, session.voice, PREFILL_CHUNK):
             first = len(target) - len(opening) + job.script.first_token
             spoken = range(first, first + len(job.script.token_places))
-            self._model.begin(slot.row, slot.length, target[-1:], job.sampling, job.seed, frames, spoken)
+            job.top_k = self._model.begin(slot.row, slot.length, target[-1:], job.sampling, job.seed, frames, spoken)
             job.max_frames = frames
             slot.held[slot.length] = target[-1]
             if self._registry.go_live(session, job):
@@ -71,7 +72,7 @@ class LiveBatch:
                 self._model.end(slot.row)
         return True
 
-    def step(self, sessions: list[Session]) -> bool:
+    def step(self) -> bool:
         """Launch one frame of every live row whose reader keeps up, and handle the results that are due.
 
         Returns:
@@ -79,9 +80,8 @@ class LiveBatch:
         """
         batch: Batch = []
         worked = False
-        for session in sessions:
-            job = session.live
-            if job is None:
+        for slot in self._slots.all:
+            if (session := slot.owner) is None or (job := session.live) is None:
                 continue
             if job.buffer.done:
                 self._retire(session)
@@ -90,7 +90,7 @@ class LiveBatch:
                 job.paused_since_s = job.paused_since_s or time.monotonic()
             elif job.launched < job.max_frames:
                 job.paused_since_s = None
-                batch.append((session, job))
+                batch.append((slot, job))
         if batch:
             self._launch(batch)
         while len(self._in_flight) > (self.stepper.lag if batch else 0):
@@ -127,17 +127,14 @@ class LiveBatch:
         return budget.room(ledger.length, opening, wanted)
 
     def _launch(self, batch: Batch) -> None:
-        batch.sort(key=lambda pair: _slot(pair[0]).row)
-        slots = [_slot(session) for session, _ in batch]
-        jobs = [job for _, job in batch]
-        lengths = [slot.length + job.launched - job.made for slot, job in zip(slots, jobs, strict=True)]
-        top_k = max(job.top_k for job in jobs)
+        rows = [slot.row for slot, _ in batch]
+        lengths = [slot.length + job.launched - job.made for slot, job in batch]
         try:
-            pending = self.stepper.launch([slot.row for slot in slots], lengths, top_k)
+            pending = self.stepper.launch(rows, lengths, max(job.top_k for _, job in batch))
         except Exception as error:
             self._fail_batch(batch, error)
             return
-        for job in jobs:
+        for _, job in batch:
             job.launched += 1
         self._in_flight.append((batch, pending))
 
@@ -151,10 +148,9 @@ class LiveBatch:
         self._registry.frames_stepped += len(batch)
         tokens = [math.nan] * len(batch) if result.tokens is None else result.tokens.tolist()
         frames = zip(result.codes, result.pcm, result.finite, tokens, strict=True)
-        for (session, job), (codes, pcm, finite, token) in zip(batch, frames, strict=True):
-            if session.live is not job:
+        for (slot, job), (codes, pcm, finite, token) in zip(batch, frames, strict=True):
+            if (session := slot.owner) is None or session.live is not job:
                 continue  # it ended while this step was under way
-            slot = _slot(session)
             slot.length += 1
             job.made += 1
             if not finite:
@@ -189,15 +185,16 @@ class LiveBatch:
 
     def _retire(self, session: Session) -> None:
         """Make a row idle; its cache stays for the next utterance."""
-        slot = _slot(session)
-        self._model.end(slot.row)
-        self._slots.touch(slot)
+        if session.slot is not None:
+            self._model.end(session.slot.row)
+            self._slots.touch(session.slot)
         self._registry.retire(session)
 
     def _fail_batch(self, batch: Batch, error: Exception) -> None:
         log_failure(f"a step of {len(batch)} rows failed; its utterances end with an error", error)
-        for session, job in batch:
-            self._fail(session, job, error)
+        for slot, job in batch:
+            if slot.owner is not None:
+                self._fail(slot.owner, job, error)
 
     def _fail(self, session: Session, job: SpeakJob, error: Exception) -> None:
         """Fail the utterance that a row speaks; what was delivered of it stays in the context."""
@@ -205,7 +202,8 @@ class LiveBatch:
             session.finish(job, ended=False)
             job.buffer.finish("error", as_csm_error(error))
             self._retire(session)
-            self._slots.forget(_slot(session))
+            if session.slot is not None:
+                self._slots.forget(session.slot)
 
 
 def as_csm_error(error: Exception) -> CSMError:
@@ -215,9 +213,3 @@ def as_csm_error(error: Exception) -> CSMError:
     failure = GenerationError(f"the model failed ({type(error).__name__}); speak the text again")
     failure.__cause__ = error
     return failure
-
-
-def _slot(session: Session) -> Slot:
-    if session.slot is None:
-        raise RuntimeError("a live conversation has no row")
-    return session.slot

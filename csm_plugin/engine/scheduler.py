@@ -102,7 +102,7 @@ class Scheduler:
             worked |= self._guarded(session, job, partial(self.live_batch.begin, session, job))
         if any(self.registry.next_to_speak(session) for session in sessions):
             self.live_batch.end_stalled(sessions)
-        worked |= self.live_batch.step(sessions)
+        worked |= self.live_batch.step()
         return self._catch_up(sessions) or worked
 
     def _drop(self, session: Session) -> None:

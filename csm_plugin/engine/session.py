@@ -101,13 +101,22 @@ class Session:
         with self.lock:
             self._drop_unheard(job)
 
-    def end_turn(self, heard_s: float | None, withdrawn: list[SpeakJob]) -> None:
-        """Cancel what waits and what is unread, cut the current turn down to what was heard, and begin the next."""
+    def end_turn(self, heard_s: float | None, stopped: list[SpeakJob]) -> None:
+        """Cancel what was stopped or is unread, cut the current turn down to what was heard, and begin the next."""
         with self.lock:
-            for job in [*withdrawn, *self.unread]:
+            for job in [*stopped, *self.unread]:
                 self._drop_unheard(job)
             self.unread.clear()
             self.ledger.cut_turn(heard_s)
+            self.stale = True
+
+    def _drop_unheard(self, job: SpeakJob) -> None:
+        """End an utterance as cancelled, unless all of it was taken; keep what was. The lock is held."""
+        ended = job.buffer.finish_reason == "end"
+        if job.buffer.discard():
+            taken = min(job.buffer.taken, job.entry.heard_frames)
+            if not self.ledger.cut(job.entry, taken, ended=ended):
+                self.ledger.remove(job.entry)
             self.stale = True
 
     def hold_turns(self, before: float = math.inf) -> None:
@@ -141,12 +150,4 @@ class Session:
             self.pace.forget()
             if job.prompt is not None:
                 self.pace.learn(float(expected_s(split_words(job.prompt.text)).sum()), speech_s(job.prompt.pcm))
-            self.stale = True
-
-    def _drop_unheard(self, job: SpeakJob) -> None:
-        ended = job.buffer.finish_reason == "end"
-        if job.buffer.discard():
-            taken = min(job.buffer.taken, job.entry.heard_frames)
-            if not self.ledger.cut(job.entry, taken, ended=ended):
-                self.ledger.remove(job.entry)
             self.stale = True

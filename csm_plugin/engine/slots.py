@@ -55,7 +55,8 @@ class Slots:
 
     def __init__(self, model: CSM) -> None:
         self._model = model
-        self._all = [Slot(row, model.positions, model.config.codebooks) for row in range(model.rows)]
+        self.all = [Slot(row, model.positions, model.config.codebooks) for row in range(model.rows)]
+        """Lowest first."""
         self._clock = itertools.count(1)
         self._snapshots: OrderedDict[Hashable, tuple[Tensor, int]] = OrderedDict()
 
@@ -65,9 +66,9 @@ class Slots:
         A free one comes first; then that of the conversation that was idle longest; then, where `before` is given, that
         of one which waits with an utterance that came after number `before`.
         """
-        slot = next((slot for slot in self._all if slot.owner is None), None)
+        slot = next((slot for slot in self.all if slot.owner is None), None)
         if slot is None and before:
-            slot = min((slot for slot in self._all if _yields(slot.owner, before)), key=_by_use, default=None)
+            slot = min((slot for slot in self.all if _yields(slot.owner, before)), key=_by_use, default=None)
         if slot is None:
             return None
         self.release(slot)

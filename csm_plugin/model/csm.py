@@ -115,11 +115,14 @@ class CSM:
         seed: int,
         max_frames: int,
         text: range = range(0),
-    ) -> None:
+    ) -> int:
         """Make a row live: its next step reads `last` (int32 [1, 1 + codebooks]) at `position`.
 
         Args:
             text: where in the row the tokens are that will be spoken, for word times.
+
+        Returns:
+            the most codes that it may choose from, as `step` wants to know.
         """
         drawing = self.config.generation.drawing(sampling)
         noise = utterance_noise(seed, max_frames, self.config.codebooks)
@@ -134,6 +137,7 @@ class CSM:
         self.decoder_state.reset(Rows([row], self.device))
         if self.alignment is not None:
             self.alignment.begin(row, text)
+        return drawing.largest_top_k
 
     @torch.inference_mode()
     def end(self, row: int) -> None:

@@ -42,8 +42,8 @@ class _Place:
 class DepthDecoder:
     """Samples codebooks 1 to K - 1 of a frame, one after the other, for a batch of rows.
 
-    Queries, keys and values of a frame have fixed places, made out once for each batch size: the steps are so small
-    that slicing would be half of their time.
+    Queries, keys and values of a frame have fixed places, so that each of its steps has an attention of its own, made
+    once for each batch size: the steps are so small that slicing would be half of their time.
     """
 
     def __init__(self, transformer: Transformer, weights: DepthWeights, rows: int) -> None:
@@ -54,7 +54,7 @@ class DepthDecoder:
         self._heads = list(weights.heads)
         width = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
         self._memory = weights.heads.new_zeros(shape.layers, rows * shape.positions * width)
-        self._places: dict[int, list[list[_Place]]] = {}
+        self._attends: dict[int, list[Attend]] = {}
         self._mix = attention_on(weights.heads.device, weights.heads.dtype, shape.head_dim)
 
     def frame(self, hidden: Tensor, first: Tensor, sampler: Sampler) -> tuple[Tensor, Tensor]:
@@ -69,35 +69,36 @@ class DepthDecoder:
             all codes of the frame, int64 [B, K]; the last logits, [B, V], by which a caller sees numeric failure.
         """
         rows = len(first)
-        if rows not in self._places:
-            self._places[rows] = self._lay_out(rows)
-        places = self._places[rows]
+        if rows not in self._attends:
+            self._attends[rows] = self._lay_out(rows)
+        attends = self._attends[rows]
         x = torch.cat((F.linear(hidden, self.weights.projection), F.embedding(first, self._embeddings[0])))  # [2 B, Dd]
-        x = self.transformer.run(x, self._attend(places[0], 0, 2))[rows:]
+        x = self.transformer.run(x, attends[0])[rows:]
         logits = F.linear(x, self._heads[0])
         codes = [first, sampler.codes(logits, 1)]
         for book in range(1, len(self._heads)):
             x = F.embedding(codes[book], self._embeddings[book])
-            x = self.transformer.run(x, self._attend(places[book], book + 1, 1))
+            x = self.transformer.run(x, attends[book])
             logits = F.linear(x, self._heads[book])
             codes.append(sampler.codes(logits, book + 1))
         return torch.stack(codes, dim=1), logits
 
-    def _attend(self, places: list[_Place], begin: int, length: int) -> Attend:
-        """Return the attention of `length` new positions from `begin` on, 2 at the start and 1 from then on."""
-        rotation = self.transformer.rotation[begin : begin + length, None, None]
+    def _attend(self, places: list[_Place], begin: int, end: int) -> Attend:
+        """Return the attention of the new positions from `begin` to `end`: 2 at the start and 1 from then on."""
+        rotation = self.transformer.rotation[begin:end, None, None]
+        mix = self._mix  # the decoder keeps what is returned, which must not keep the decoder
 
         def attend(layer: int, weight: Tensor, x: Tensor) -> Tensor:
             place = places[layer]
             torch.mm(x, weight, out=place.qkv)
             rotate(place.rotated, rotation)
-            mixed = self._mix(place.queries, place.keys, place.values, None)
-            return (mixed if length == 1 else torch.cat((place.alone, mixed))).flatten(1)
+            mixed = mix(place.queries, place.keys, place.values, None)
+            return (mixed if begin else torch.cat((place.alone, mixed))).flatten(1)
 
         return attend
 
-    def _lay_out(self, rows: int) -> list[list[_Place]]:
-        """Return the places of each step and layer for a batch size."""
+    def _lay_out(self, rows: int) -> list[Attend]:
+        """Return the attention of each step for a batch size."""
         shape = self.transformer.shape
         rotated = shape.heads + shape.kv_heads
         used = shape.positions * rows * (rotated + shape.kv_heads) * shape.head_dim
@@ -117,4 +118,4 @@ class DepthDecoder:
             )
 
         steps = [(0, 2), *((position, position + 1) for position in range(2, shape.positions))]
-        return [[place(layer, begin, end) for layer in memory] for begin, end in steps]
+        return [self._attend([place(layer, begin, end) for layer in memory], begin, end) for begin, end in steps]

@@ -1,10 +1,14 @@
-"""The parts of docs/server.md that follow from the code. `python -m csm_plugin.server.documentation` writes them."""
+"""The parts of docs/server.md and docs/socket.md that follow from the code.
+
+`python -m csm_plugin.server.documentation` writes them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import fill as fill_lines
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
@@ -14,7 +18,9 @@ from csm_plugin.protocol.faults import KINDS
 from csm_plugin.protocol.shapes import Fault, SamplingFields, UploadedVoice, WordTime
 from csm_plugin.server.shared.settings import ServerSettings
 
-PAGE = Path(__file__).parents[2] / "docs" / "server.md"
+DOCS = Path(__file__).parents[2] / "docs"
+_WIDTH = 120
+PAGES = (DOCS / "server.md", DOCS / "socket.md")
 
 
 def parts() -> dict[str, str]:
@@ -61,7 +67,11 @@ def models_text(models: Iterable[type[BaseModel]]) -> str:
 
 def _model_text(model: type[BaseModel]) -> str:
     kind = model.model_fields.get("type")
-    lines = [f"#### `{model.__name__ if kind is None else kind.default}`", "", _joined(model.__doc__ or "")]
+    lines = [
+        f"### `{model.__name__ if kind is None else kind.default}`",
+        "",
+        fill_lines(_joined(model.__doc__ or ""), _WIDTH),
+    ]
     fields = [(name, field) for name, field in model.model_fields.items() if name != "type"]
     if fields:
         schema = model.model_json_schema(ref_template="{model}")["properties"]
@@ -101,4 +111,5 @@ def _after_first_line(docstring: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(fill(page.read_text(encoding="utf-8")), encoding="utf-8")

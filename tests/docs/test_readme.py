@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks.table import table
 from csm_plugin.cli import main
-from csm_plugin.model import checkpoint
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -22,12 +21,8 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def small_csm_tiny(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `csm-tiny` be a checkpoint that loads in no time, and write files to a folder of the test's own."""
-    bundled = tmp_path / "bundled"
-    bundled.mkdir()
-    (bundled / "csm-tiny").symlink_to(tiny_checkpoint)
-    monkeypatch.setattr(checkpoint, "BUNDLED", bundled)
+def place(small_csm_tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the test's own, and a `csm-tiny` that loads in no time."""
     monkeypatch.chdir(tmp_path)
 
 

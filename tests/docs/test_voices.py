@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -20,7 +21,8 @@ from csm_plugin.model import checkpoint
 from csm_plugin.model.checkpoint import BUNDLED
 from tests.server.running import running
 
-PAGE = (Path(__file__).parents[2] / "docs" / "voices.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "voices.md").read_text(encoding="utf-8")
 CLARA = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
 
 
@@ -28,7 +30,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-COMMANDS = [line for block in blocks("bash") for line in block.splitlines()]
+COMMANDS = [line for block in blocks("bash") for line in block.replace("\\\n", "").splitlines()]
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +80,17 @@ def test_the_servers_examples_run(tiny_checkpoint: Path, tmp_path: Path) -> None
             here = command.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
             subprocess.run(["bash", "-euc", here], check=True, timeout=60, capture_output=True)
     assert (tmp_path / "hello.mp3").stat().st_size > 1_000
+
+
+def test_what_is_said_of_strangers_was_measured() -> None:
+    told = json.loads((ROOT / "benchmarks" / "results" / "strangers.json").read_text(encoding="utf-8"))["figures"]
+    table = PAGE.partition("<!-- strangers -->")[2].partition("<!-- /strangers -->")[0]
+    rows = [
+        f"| {of['nearest to that voice']:.0%} of 24 | {of['pitch off, median']:.0%} | {of['word error']:.0%} |"
+        for of in told.values()
+    ]
+    assert re.findall(r"\| \d.*", table) == [row.replace("%", " %") for row in rows]
+    assert {of["cases"] for of in told.values()} == {24}
 
 
 def test_the_figures_are_those_of_the_code() -> None:

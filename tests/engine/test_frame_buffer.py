@@ -49,3 +49,22 @@ async def test_words_that_come_after_the_last_frame_come_alone() -> None:
     await loop_turns()
     buffer.finish("end", late=[Word("One.", 0.0, 0.08)])
     assert await reading == [(1, []), (0, ["One."])]
+
+
+async def test_only_a_reader_who_goes_before_the_end_leaves() -> None:
+    left: list[int] = []
+
+    def utterance(number: int) -> Utterance:
+        buffer = FrameBuffer()
+        buffer.deliver([FRAME, FRAME])
+        buffer.finish("end")
+        return Utterance("One.", buffer, cancel=lambda: None, leave=lambda: left.append(number), taken=lambda: None)
+
+    assert len(list(utterance(0))) == len([chunk async for chunk in utterance(1)]) == 2
+    chunks = iter(utterance(2))
+    next(chunks)
+    chunks.close()  # type: ignore[attr-defined]
+    reading = aiter(utterance(3))
+    await anext(reading)
+    await reading.aclose()  # type: ignore[attr-defined]
+    assert left == [2, 3]

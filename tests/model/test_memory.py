@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from csm_plugin.model import weights
 from csm_plugin.model.csm import CSM
 from csm_plugin.model.inspection import inspect_checkpoint
 from csm_plugin.model.opened import open_checkpoint
-from tests.model.helpers import CPU
+from tests.model.helpers import CPU, Speaker, speak, text_positions
 from tests.replicas.repositories import write_copy, write_sparse_csm_1b
 from tests.replicas.tensors import SMALL
 
@@ -58,3 +60,16 @@ def test_what_was_read_of_a_file_is_let_go(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(weights, "MAPPED_BYTES", 0)
     CSM(folder, device=CPU, dtype=torch.float32, rows=1)
     assert few < 20 < 100 < opened[0] - few, "each tensor is read through a mapping of its own then"
+
+
+def test_a_model_that_has_spoken_goes_with_its_last_holder(tmp_path: Path) -> None:
+    model = CSM(write_copy(tmp_path, SMALL), device=CPU, dtype=torch.float32, rows=1)
+    speak(Speaker.begin(model, 0, text_positions(model, [3, 4, 5])), 2, top_k=1)
+    parts = [weakref.ref(part) for part in (model, model.backbone, model.depth, model.cache)]
+    gc.collect()
+    gc.disable()
+    try:
+        del model
+        assert [part() for part in parts] == [None] * 4, "a circle holds it until garbage is collected"
+    finally:
+        gc.enable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,6 @@ import pytest
 from pipecat.frames.frames import LLMRunFrame, TTSSpeakFrame, TTSUpdateSettingsFrame
 from pipecat.processors.filters.identity_filter import IdentityFilter
 
-from csm_plugin.model import checkpoint
 from csm_plugin.pipecat import CSMTTSService
 from tests.pipecat.harness import running
 from tests.pipecat.room import Brain, Loudspeaker
@@ -26,22 +26,25 @@ AGENT, SETTINGS, SCRIPT = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILIN
 
 
 @pytest.fixture(autouse=True)
-def small_csm_tiny(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `csm-tiny` be a checkpoint that loads in no time, and write files to a folder of the test's own."""
-    bundled = tmp_path / "bundled"
-    bundled.mkdir()
-    (bundled / "csm-tiny").symlink_to(tiny_checkpoint)
-    monkeypatch.setattr(checkpoint, "BUNDLED", bundled)
+def place(small_csm_tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the test's own, and a `csm-tiny` that loads in no time."""
     monkeypatch.chdir(tmp_path)
+
+
+@contextmanager
+def defined_by(source: str) -> Iterator[dict[str, Any]]:
+    """What a block defines; its engine is closed at the end."""
+    names: dict[str, Any] = {}
+    exec(compile(source, "pipecat.md", "exec"), names)
+    with names["engine"]:
+        yield names
 
 
 @pytest.fixture
 def names() -> Iterator[dict[str, Any]]:
     """What the first block defines."""
-    names: dict[str, Any] = {}
-    exec(compile(AGENT, "pipecat.md", "exec"), names)
-    yield names
-    names["engine"].close()
+    with defined_by(AGENT) as names:
+        yield names
 
 
 async def test_the_agent_answers(names: dict[str, Any]) -> None:
@@ -54,16 +57,16 @@ async def test_the_agent_answers(names: dict[str, Any]) -> None:
     assert session.errors == []
 
 
-async def test_the_settings_are_taken(names: dict[str, Any]) -> None:
-    exec(compile(SETTINGS, "pipecat.md", "exec"), names)
-    tts: CSMTTSService = names["tts"]
-    change: TTSUpdateSettingsFrame = names["change"]
-    assert (tts.settings.temperature, tts.settings.seed) == (0.8, 1)
-    async with running(tts, Loudspeaker()) as session:
-        await session.send(change, TTSSpeakFrame("Hallo."))
-        await session.until(lambda: tts.conversation.segments)
-        await session.worker.cancel()
-    assert session.errors == []
+async def test_the_settings_are_taken() -> None:
+    with defined_by(SETTINGS) as names:
+        tts: CSMTTSService = names["tts"]
+        change: TTSUpdateSettingsFrame = names["change"]
+        assert (tts.settings.temperature, tts.settings.seed) == (0.8, 1)
+        async with running(tts, Loudspeaker()) as session:
+            await session.send(change, TTSSpeakFrame("Hallo."))
+            await session.until(lambda: tts.conversation.segments)
+            await session.worker.cancel()
+        assert session.errors == []
     assert (tts.settings.speaker, tts.settings.language) == (2, "de")
     told = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?`) \| ", PAGE, re.MULTILINE)))
     assert sorted(told) == sorted({f.name for f in fields(CSMTTSService.Settings)} - {"model", "extra"})

@@ -1,4 +1,4 @@
-"""docs/server.md says what the code does: its tables follow from it, and its examples run as they stand."""
+"""docs/server.md and docs/socket.md say what the code does: tables follow from it, and examples run as they stand."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import soundfile
 import yaml
 
 from csm_plugin.cli import main
-from csm_plugin.server.documentation import PAGE, fill
+from csm_plugin.server.documentation import PAGES, fill, parts
 from tests.server.running import RunningServer
 from tests.server.socket_client import client
 
-PAGE_TEXT = PAGE.read_text(encoding="utf-8")
+PAGE_TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 HOST = "127.0.0.1:8000"
 
 
@@ -29,8 +29,8 @@ def blocks(language: str, start: str = "") -> list[str]:
 
 
 def test_its_tables_are_what_the_code_says() -> None:
-    wrong = "docs/server.md is not what the code says: run python -m csm_plugin.server.documentation"
-    assert fill(PAGE_TEXT) == PAGE_TEXT, wrong
+    assert fill(PAGE_TEXT) == PAGE_TEXT, "run python -m csm_plugin.server.documentation"
+    assert all(PAGE_TEXT.count(f"<!-- {name} -->") == 1 for name in parts())
 
 
 def test_every_block_is_of_a_kind_that_is_tried_here() -> None:

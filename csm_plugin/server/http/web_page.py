@@ -1,4 +1,7 @@
-"""The page at `/`: type, and hear it. It needs nothing but this server, and asks for a key where one is needed."""
+"""The pages at `/`, to type and hear, and at `/docs`, to try each route.
+
+They need nothing but this server, and ask for a key where one is needed.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,18 @@ from starlette.responses import FileResponse
 from csm_plugin.server.shared.service import Service
 
 FOLDER = Path(__file__).parents[1] / "page"
-FILES = {f"/page/{name}": FOLDER / name for name in ("page.css", "page.js", "line.js", "player.js", "wave.js")} | {
-    "/": FOLDER / "index.html"
+PARTS = ("page.css", "page.js", "line.js", "player.js", "wave.js", "docs.css", "docs.js")
+FILES = {f"/page/{name}": FOLDER / name for name in PARTS} | {
+    "/": FOLDER / "index.html",
+    "/docs": FOLDER / "docs.html",
 }
 PATHS = frozenset(FILES)
 """What a browser may fetch without a key: it cannot send one before the page has asked for it."""
 
 HEADERS = {
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src data:; media-src blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
