@@ -16,13 +16,10 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     LLMContextAssistantTurnFrame,
-    LLMContextUserTurnFrame,
-    LLMFullResponseStartFrame,
-    ServiceSwitcherRequestMetadataFrame,
     TTSAudioRawFrame,
     TTSTextFrame,
 )
-from pipecat.processors.frame_processor import FrameCallback, FrameDirection, FrameProcessorSetup
+from pipecat.processors.frame_processor import FrameCallback, FrameDirection
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TextAggregationMode
 from pipecat.utils.text.transforms.text_transform import TextTransform
@@ -33,11 +30,9 @@ from csm_plugin.errors import CSMError, SettingsError, TextError
 from csm_plugin.interface import SpeechEngine
 from csm_plugin.pipecat.aggregator import SpeechTextAggregator, write_out
 from csm_plugin.pipecat.arguments import engine_for, refuse_unknown, with_voice
-from csm_plugin.pipecat.conversing import loop_time_s
+from csm_plugin.pipecat.attention import AttentiveService
 from csm_plugin.pipecat.heard import PATIENCE_S
-from csm_plugin.pipecat.listening import WORDS_WITHIN_S, Listening, Understanding
-from csm_plugin.pipecat.settings import speaks_english, user_speaker_of
-from csm_plugin.pipecat.speech_order import OrderedService
+from csm_plugin.pipecat.settings import speaks_english
 from csm_plugin.pipecat.spoken_turn import Sentence
 from csm_plugin.pipecat.word_times import WordTimes
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -51,7 +46,7 @@ SILENCE_TIMEOUT_S = 30.0
 MAX_AHEAD_S = 4.0
 
 
-class CSMTTSService(OrderedService):
+class CSMTTSService(AttentiveService):
     """Speaks an LLM's text as it streams in, with one conversation of a CSM engine per service.
 
     The first clause of a reply goes out early; audio goes out as 80 ms frames of 24 kHz mono, equal to the engine's
@@ -109,7 +104,7 @@ class CSMTTSService(OrderedService):
             max_ahead_s=max_ahead_s,
             settings=settings,
             sample_rate=SAMPLE_RATE_HZ,
-            text_transforms=text_transforms,
+            text_transforms=[*(text_transforms or []), ("*", self._write_out)],
             **(options | kwargs),
         )
         if self._text_aggregation_mode is TextAggregationMode.TOKEN:
@@ -118,21 +113,15 @@ class CSMTTSService(OrderedService):
         self._is_yielding_frames_synchronously = True
         self._speaking: dict[str, SpeechUtterance] = {}
         self._word_times = WordTimes()
-        self._listening = Listening(loop_time_s)
 
     def can_generate_metrics(self) -> bool:
         """True: time to first byte, processing time and characters are reported."""
         return True
 
-    async def setup(self, setup: FrameProcessorSetup) -> None:
-        """Wait for the engine if a model was named, and follow what is understood of the user's turns.
-
-        Raises:
-            CheckpointError: the model cannot be loaded.
-            VoiceError: the engine has no such voice.
-        """
-        await super().setup(setup)
-        setup.pipeline_worker.add_observer(Understanding(self._understand))
+    def add_text_transformer(self, *args: Any, **kwargs: Any) -> None:
+        """Add a text transform, as `TTSService` does; numbers and signs are written out after it."""
+        super().add_text_transformer(*args, **kwargs)
+        self._text_transforms.sort(key=lambda transform: transform[1] == self._write_out)
 
     async def stop(self, frame: EndFrame) -> None:
         """Play what is queued, then stop; a reply that its LLM never ended isn't waited for."""
@@ -157,30 +146,13 @@ class CSMTTSService(OrderedService):
             self._heard.record(frame.text)
             self._settle_if_due()
             self._tell()
-        elif isinstance(frame, LLMContextUserTurnFrame):
-            self._understand(frame)
-        elif isinstance(frame, ServiceSwitcherRequestMetadataFrame) and frame.service is self:
-            self._listening.forget()  # what it heard before it was switched away from is of another turn
         await super().queue_frame(frame, direction, callback)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Speak text, follow the user's turn, stop at an interruption."""
+        """Stop at an interruption."""
         if isinstance(frame, InterruptionFrame):
             self._stop_speaking()
-        elif isinstance(frame, LLMFullResponseStartFrame):
-            await self._wait_while(lambda: self._listening.words_are_due, WORDS_WITHIN_S)
-            if self._listening.is_due or self._listening.ends_with_a_reply:
-                await self._listen()
-        elif self._settings.listen:
-            self._listening.observe(frame)
         await super().process_frame(frame, direction)
-        if isinstance(frame, LLMContextUserTurnFrame) and self._listening.is_due:
-            await self._listen()
-
-    async def _after_interruption(self) -> None:
-        """Take in a turn that was understood: the queue is empty now, and it may be announced no more."""
-        if self._listening.is_due:
-            await self._listen()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Push a frame; what text goes out is noted, to know later what was committed of it."""
@@ -296,32 +268,6 @@ class CSMTTSService(OrderedService):
         self._heard.interrupt()
         asyncio.get_running_loop().call_later(PATIENCE_S, self._settle_if_due)
 
-    def _understand(self, frame: LLMContextUserTurnFrame) -> None:
-        self._heard.expect_records()
-        self._listening.understand(frame)
-        self._tell()
-
-    async def _listen(self) -> None:
-        """Take the user's turn into the conversation's context, behind what was heard before it."""
-        if self._listening.heard_any:
-            await self._wait_until_heard()
-        turn = self._listening.take()
-        if turn is None:
-            return
-        try:
-            talk = self.conversation
-        except CSMError:
-            return  # a reply to it will say so
-        before = self._heard.next_turn()
-        if not await self._listening.hand_over(turn, talk, user_speaker_of(self._settings)):
-            self._heard.resume(before)
-
-    async def _update_settings(self, delta: TTSSettings) -> dict[str, Any]:
-        changed = await super()._update_settings(delta)
-        if "listen" in changed:
-            self._listening.forget()
-        return changed
-
     async def _handle_aggregated_text(self, src_frame: AggregatedTextFrame, context_id: str | None = None) -> None:
         """Speak text sentence by sentence, since following the words of a long text takes the square of its length."""
         text, whole = src_frame.text, src_frame.raw_text in (None, src_frame.text)
@@ -334,10 +280,8 @@ class CSMTTSService(OrderedService):
             frame.interruptible = src_frame.interruptible
             await super()._handle_aggregated_text(frame, context_id)
 
-    async def _transform_text(self, text: str, text_type: str) -> str | None:
-        """Write out what the transforms left; behind all of them, whenever they were added."""
-        transformed = await super()._transform_text(text, text_type)
-        return None if transformed is None else write_out(transformed, english=speaks_english(self._settings)) or None
+    async def _write_out(self, text: str, _text_type: str) -> str:
+        return write_out(text, english=speaks_english(self._settings))
 
 
 def _frames(chunk: SpeechChunk) -> Iterator[bytes]:

@@ -32,14 +32,16 @@ class OrderedService(ConversingService):
     """Keeps speech in its order, and speech that no interruption may end alive and committed.
 
     An interruption is over before the next frame is looked at, as Pipecat sorts out meanwhile what survives. Speech
-    within a reply is heard where it came, and the rest of the reply behind it. Speech that cannot be interrupted is made
-    once everything before it was heard or cut off, and so is the user's turn taken in: a conversation can be cut at its
-    end only.
+    within a reply is heard where it came, and the rest of the reply behind it. A conversation can be cut at its end
+    only, so speech that cannot be interrupted is made, and the user's turn taken in, once everything before was heard
+    or cut off.
 
     Args:
         max_ahead_s: as for `CSMTTSService`; where it is infinite nobody listens, and nothing waits for a listener.
         **kwargs: as for `ConversingService`.
     """
+
+    _turn_context_id: str | None
 
     def __init__(self, *, max_ahead_s: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -90,7 +92,7 @@ class OrderedService(ConversingService):
         await super()._finish_tts_context(frame)
 
     async def _commit_what_survives(self) -> None:
-        """Have the rest of what cannot be interrupted committed: the aggregator's turn has just ended, and not begun."""
+        """Have the rest of what cannot be interrupted committed: for the aggregator, its turn has just ended."""
         for context in self._tts_contexts.values():
             if context.append_to_context and not context.interruptible:
                 context.push_assistant_aggregation = True

@@ -106,6 +106,11 @@ class Mind(Brain):
         finally:
             self.busy -= 1
 
+    async def cleanup(self) -> None:
+        await super().cleanup()
+        if self._tool is not None:
+            await self.cancel_task(self._tool)
+
     async def _use_tool(self) -> None:
         name, number = "look_up", f"call-{next(self._numbers)}"
         self.busy += 1

@@ -209,5 +209,7 @@ async def talking(
         context, user_params=user_params or LLMUserAggregatorParams(user_turn_strategies=strategies)
     )
     tracker = [PlaybackTracker(service.playback)] if tracked else []
-    async with running(user, brain, voices or service, speaker, *tracker, assistant, commits, observers=observers) as session:
+    async with running(
+        user, brain, voices or service, speaker, *tracker, assistant, commits, observers=observers
+    ) as session:
         yield Room(session, service, brain, speaker, context, commits)

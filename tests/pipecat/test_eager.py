@@ -1,4 +1,4 @@
-"""Replies to a turn that the recogniser predicts to be over: its words stand before the reply, or nothing of it stays."""
+"""Replies to a turn that is predicted to be over: its words stand before the reply, or nothing of it stays."""
 
 from __future__ import annotations
 
@@ -114,10 +114,9 @@ async def test_a_prediction_that_was_wrong_leaves_nothing_behind() -> None:
 async def test_a_reply_to_typed_input_does_not_end_the_first_turn_that_is_spoken() -> None:
     async with talking(service(), ["That was typed.", "And that was said."], user_params=EAGER) as room:
         await room.session.send(ProposedUserStartedSpeakingFrame())
-        speaking = asyncio.create_task(room.speech(2.0))
-        await asyncio.sleep(1.0)
+        await room.speech(1.0)
         await room.session.send(LLMMessagesAppendFrame([{"role": "user", "content": "Typed."}], run_llm=True))
-        await speaking
+        await asyncio.sleep(1.0)
         await commit(room, "Said.")
         await asyncio.sleep(5.0)
         held = [(segment.speaker, segment.text) for segment in talk_of(room.service).segments]
