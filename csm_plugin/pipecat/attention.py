@@ -42,7 +42,7 @@ class AttentiveService(OrderedService):
             VoiceError: the engine has no such voice.
         """
         await super().setup(setup)
-        setup.pipeline_worker.add_observer(Understanding(self._understand))
+        setup.pipeline_worker.add_observer(Understanding(self._overhear))
 
     async def queue_frame(
         self,
@@ -80,6 +80,11 @@ class AttentiveService(OrderedService):
         if "listen" in changed:
             self._listening.forget()
         return changed
+
+    def _overhear(self, frame: LLMContextUserTurnFrame) -> None:
+        """Note what was understood before it comes by; of a turn that was followed here, as there may be others."""
+        if self._listening.awaits_words:
+            self._understand(frame)
 
     def _understand(self, frame: LLMContextUserTurnFrame) -> None:
         self._heard.expect_records()

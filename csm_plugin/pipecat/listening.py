@@ -63,6 +63,11 @@ class Listening:
             self._ended_s = self._clock()
 
     @property
+    def awaits_words(self) -> bool:
+        """Whether a turn has begun of which no words are known."""
+        return self._is_open
+
+    @property
     def ends_with_a_reply(self) -> bool:
         """Whether a reply's beginning is what ends the user's turn, as nobody says what was understood."""
         return not self.texts_come and not (self._is_open and self._ended_s is None)
