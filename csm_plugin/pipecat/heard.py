@@ -47,8 +47,8 @@ class HeardSpeech:
         self._turn = SpokenTurn()
         self._record = RecordedWords()
         self._cut: _Cut | None = None
-        self._aggregated = False
-        self._unanswered = False
+        self._aggregated = False  # whether an assistant aggregator is known to be there
+        self._unanswered = False  # whether one said nothing after an interruption
         self._protected: deque[Sentence] = deque(maxlen=MAX_CONTEXTS)
 
     def begin(self, sentence: Sentence) -> None:
