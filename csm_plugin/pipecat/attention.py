@@ -33,6 +33,7 @@ class AttentiveService(OrderedService):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._listening = Listening(loop_time_s)
+        self._understanding = Understanding(self._overhear)
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Wait for the engine if a model was named, and follow what is understood of the user's turns.
@@ -42,7 +43,7 @@ class AttentiveService(OrderedService):
             VoiceError: the engine has no such voice.
         """
         await super().setup(setup)
-        setup.pipeline_worker.add_observer(Understanding(self._overhear))
+        setup.pipeline_worker.add_observer(self._understanding)
 
     async def queue_frame(
         self,
@@ -52,6 +53,7 @@ class AttentiveService(OrderedService):
     ) -> None:
         """Queue a frame; what was understood is noted now, as an interruption empties the queue."""
         if isinstance(frame, LLMContextUserTurnFrame):
+            self._understanding.come_by(frame)
             self._understand(frame)
         elif isinstance(frame, ServiceSwitcherRequestMetadataFrame) and frame.service is self:
             self._listening.forget()  # what it heard before it was switched away from is of another turn
@@ -81,9 +83,9 @@ class AttentiveService(OrderedService):
             self._listening.forget()
         return changed
 
-    def _overhear(self, frame: LLMContextUserTurnFrame) -> None:
-        """Note what was understood before it comes by; of a turn that was followed here, as there may be others."""
-        if self._listening.awaits_words:
+    def _overhear(self, frame: LLMContextUserTurnFrame, is_ours: bool) -> None:
+        """Note what was understood before it comes by."""
+        if is_ours or self._listening.awaits_words:
             self._understand(frame)
 
     def _understand(self, frame: LLMContextUserTurnFrame) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from pipecat.frames.frames import (
     UserStoppedSpeakingFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from csm_plugin.errors import CSMError
 from csm_plugin.pipecat.user_turn import HeardTurn, UserTurn
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 WORDS_WITHIN_S = 0.25
 """How long after the end of a turn its words may take."""
 
+MAX_FRAMES = 8
+
 
 class Listening:
     """Follows the user's turn and hands it to the conversation when it is understood. For one event loop.
@@ -37,7 +39,7 @@ class Listening:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._known: deque[int] = deque(maxlen=8)  # frames that said what was understood
+        self._known: deque[int] = deque(maxlen=MAX_FRAMES)  # frames that said what was understood
         self.texts_come = False
         """Whether somebody says what was understood."""
         self.forget()
@@ -110,17 +112,29 @@ class Listening:
 class Understanding(BaseObserver):
     """Tells what was understood of a turn when the user aggregator says so.
 
-    The frame that says so waits behind the LLM's whole answer where that was begun before the turn was over.
+    The frame that says so waits behind the LLM's whole answer where that was begun before the turn was over, and an
+    interruption drops it. A pipeline may have several aggregators: the one of which frames come by is ours.
 
     Args:
-        tell: is called with each such frame.
+        tell: is called with each such frame, and with whether it is known to be of our aggregator.
     """
 
-    def __init__(self, tell: Callable[[LLMContextUserTurnFrame], None]) -> None:
+    def __init__(self, tell: Callable[[LLMContextUserTurnFrame, bool], None]) -> None:
         super().__init__()
         self._tell = tell
+        self._sources: OrderedDict[int, FrameProcessor] = OrderedDict()  # of the last frames
+        self._ours: FrameProcessor | None = None
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Notice a turn's words on their way down the pipeline."""
-        if isinstance(data.frame, LLMContextUserTurnFrame) and data.direction is FrameDirection.DOWNSTREAM:
-            self._tell(data.frame)
+        if not isinstance(data.frame, LLMContextUserTurnFrame) or data.direction is not FrameDirection.DOWNSTREAM:
+            return
+        self._sources[data.frame.id] = data.source
+        while len(self._sources) > MAX_FRAMES:
+            self._sources.popitem(last=False)
+        if self._ours in (None, data.source):
+            self._tell(data.frame, self._ours is data.source)
+
+    def come_by(self, frame: LLMContextUserTurnFrame) -> None:
+        """Note that a frame has come to the service."""
+        self._ours = self._sources.get(frame.id, self._ours)
