@@ -19,6 +19,8 @@ WORKERS ?= 2
 SPREAD := $(if $(TESTS),,-n $(WORKERS) --dist worksteal)
 COVER := $(if $(COVERAGE),--cov $(if $(TESTS),--cov-fail-under=0))
 ARGS ?=
+# Behind an agent's command: what it ended for was said in its last line, to which make would only add "Error 1".
+SAID := || (( $$? == 1 || $$? == 130 ))
 
 .PHONY: help agent livekit-agent telephone test check docs bench gpu reliability release tiny debian
 
@@ -36,14 +38,15 @@ help:
 	@echo "make tiny    train csm-tiny from nothing into build/tiny: hours; goes on where it was stopped"
 
 agent: $(INSTALLED)
-	LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc $(ARGS)
+	@LOGURU_LEVEL=INFO $(BIN)/python -m agents.webrtc $(ARGS) $(SAID)
 
 livekit-agent: $(INSTALLED)
 	$(if $(LIVEKIT_URL),,@$(MAKE) --no-print-directory debian DEBIAN=libportaudio2)
-	LOGURU_LEVEL=INFO LIVEKIT_LOG_LEVEL=INFO $(BIN)/python -m agents.livekit_agent $(if $(LIVEKIT_URL),start,console)
+	@LOGURU_LEVEL=INFO LIVEKIT_LOG_LEVEL=INFO $(BIN)/python -m agents.livekit_agent \
+		$(if $(LIVEKIT_URL),start,console) $(SAID)
 
 telephone: $(INSTALLED)
-	LOGURU_LEVEL=INFO $(BIN)/python -m agents.telephony $(ARGS)
+	@LOGURU_LEVEL=INFO $(BIN)/python -m agents.telephony $(ARGS) $(SAID)
 
 test: $(INSTALLED) debian
 	$(if $(TESTS),,OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(MARKS) $(SPREAD) $(COVER) $(TESTS)

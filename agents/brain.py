@@ -17,7 +17,6 @@ from pipecat.frames.frames import (
     LLMTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.openai.llm import OpenAILLMService
 
 TOKEN_S = 0.02
 DEFAULT_LLM = "gpt-4.1-mini"
@@ -25,6 +24,9 @@ INSTRUCTION = (
     "You are a friendly voice agent. Your words are spoken aloud, so answer in one to three short, plain sentences, "
     "without lists, markup or emoji. If nobody has said anything yet, greet the user."
 )
+WITH_OLLAMA = "OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2 make agent"
+"""How an LLM of one's own machine is brought in, where the built-in rules answer."""
+
 GREETING = "Hello there, it is good to hear you. What would you like to talk about?"
 AGAIN = "I am sorry, I did not hear that well. Could you say it again?"
 
@@ -34,12 +36,36 @@ def make_brain() -> FrameProcessor:
 
     `OPENAI_API_KEY`, `OPENAI_BASE_URL` (any server that speaks OpenAI's protocol) and `OPENAI_MODEL` choose an LLM.
     """
-    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
-    if not key and not base_url:
+    model = chosen_llm()
+    if model is None:
         return ScriptedBrain()
-    model = os.environ.get("OPENAI_MODEL") or DEFAULT_LLM
+    from pipecat.services.openai.llm import OpenAILLMService  # half a second, for an LLM alone
+
+    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
     settings = OpenAILLMService.Settings(model=model, system_instruction=INSTRUCTION)
     return OpenAILLMService(api_key=key or "none", base_url=base_url or None, settings=settings)
+
+
+def chosen_llm() -> str | None:
+    """Return the model of the LLM that the environment names; None where the built-in rules answer."""
+    if not os.environ.get("OPENAI_API_KEY") and not os.environ.get("OPENAI_BASE_URL"):
+        return None
+    return os.environ.get("OPENAI_MODEL") or DEFAULT_LLM
+
+
+def describe_brain(agent: str = "agent") -> str:
+    """Say in a line or two who answers, and how an LLM is brought in where there is none.
+
+    Args:
+        agent: what `make` calls the agent.
+    """
+    model = chosen_llm()
+    if model is not None:
+        return f"Answered by {model}, as OPENAI_BASE_URL and OPENAI_MODEL say."
+    return (
+        "Answered by a few built-in rules. OPENAI_BASE_URL and OPENAI_MODEL bring an LLM (OPENAI_API_KEY its key); "
+        f"Ollama's:\n  {WITH_OLLAMA.removesuffix('agent')}{agent}"
+    )
 
 
 class ScriptedBrain(FrameProcessor):

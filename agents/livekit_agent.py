@@ -8,12 +8,18 @@ choose the voice; so does `TTS_BACKEND`, as in `agents.backends`.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":  # before anything takes time, so that Ctrl-C and what is missing are one line
+    from agents.livekit_command import main
+
+    sys.exit(main("agents.livekit_agent"))
+
 import asyncio
 import os
-import sys
 from typing import Any
 
-from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, inference, llm
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, inference, llm
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import csm
 
@@ -73,27 +79,3 @@ def make_llm() -> llm.LLM[Any]:
 def _answer(context: llm.ChatContext) -> str:
     said = [item for item in context.items if isinstance(item, llm.ChatMessage) and item.role in ("user", "assistant")]
     return answer([{"role": item.role, "content": item.text_content or ""} for item in said])
-
-
-def has_sound() -> bool:
-    """Whether this machine has a microphone and a loudspeaker."""
-    try:
-        import sounddevice
-    except (ImportError, OSError):  # without PortAudio
-        return False
-    try:
-        return all(sounddevice.query_devices(kind=kind) for kind in ("input", "output"))
-    except (ValueError, sounddevice.PortAudioError):
-        return False
-
-
-def main() -> None:
-    """Run LiveKit's command line; its console is for typing where there is no sound."""
-    if sys.argv[1:2] == ["console"] and not {"--text", "--help"} & set(sys.argv) and not has_sound():
-        print("There is no microphone or no loudspeaker here: type instead of talking.")
-        sys.argv.append("--text")
-    cli.run_app(server)
-
-
-if __name__ == "__main__":
-    main()

@@ -26,7 +26,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 from agents.recogniser import MoonshineRecogniser
-from agents.turns import show_turns
+from agents.turns import log_turns, show_turns
 from csm_plugin.pipecat import CSMTTSService, PlaybackTracker, TurnTimeline
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
@@ -128,6 +128,7 @@ async def open_session(
         observers=[timeline],
     )
     session = Session(worker, timeline)
+    log_turns(timeline)
 
     if line.page:
         show_turns(timeline, worker)

@@ -1,9 +1,10 @@
-"""Shows a caller's page the turns of the conversation, while they happen."""
+"""Shows the turns of the conversation while they happen: to a caller's page, and in the log."""
 
 from __future__ import annotations
 
 import asyncio
 
+from loguru import logger
 from pipecat.pipeline.worker import PipelineWorker
 
 from csm_plugin.pipecat import TurnTimeline
@@ -29,3 +30,15 @@ def show_turns(timeline: TurnTimeline, worker: PipelineWorker) -> None:
         waiting.discard(turn.number)
         now_s = worker.rtvi.get_clock().get_time() / 1e9
         await worker.rtvi.send_server_message({"type": "turn", "turn": turn.to_dict(), "now_s": now_s})
+
+
+def log_turns(timeline: TurnTimeline) -> None:
+    """Log how long the user waited for each answer: `Turn.reply_delay_s`, which the page shows too."""
+    logged = 0
+
+    @timeline.event_handler("on_turn_changed")
+    async def log(_timeline: TurnTimeline, turn: Turn) -> None:
+        nonlocal logged
+        if turn.reply_delay_s is not None and turn.number > logged:
+            logged = turn.number
+            logger.info(f"session: turn {turn.number} answered after {turn.reply_delay_s:.2f} s")

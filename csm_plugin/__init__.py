@@ -1,6 +1,6 @@
 """Real-time conversational speech for voice agents, on Sesame's CSM.
 
-Importing this package is light: torch and transformers load with the first use of `Engine`.
+Importing this package is light: everything in it loads with its first use, torch with that of `Engine`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from csm_plugin import errors
-from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 
 if TYPE_CHECKING:
     from csm_plugin.engine import Conversation, Engine, SpeechChunk, Utterance
+    from csm_plugin.settings import FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _ENGINE_NAMES = frozenset({"Conversation", "Engine", "SpeechChunk", "Utterance"})
+_SETTINGS_NAMES = frozenset({"FRAME_SAMPLES", "SAMPLE_RATE_HZ", "Sampling"})
 
 
 def __getattr__(name: str) -> Any:
@@ -34,4 +35,8 @@ def __getattr__(name: str) -> Any:
         from csm_plugin import engine
 
         return getattr(engine, name)
+    if name in _SETTINGS_NAMES:
+        from csm_plugin import settings
+
+        return getattr(settings, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@
     │   ├── CheckpointNotFound       no such name, folder or hub id
     │   ├── CheckpointAccessError    gated, or the hub cannot be reached
     │   └── CheckpointFormatError    corrupt, incomplete, or not safetensors
+    ├── MissingExtraError (ImportError)  an optional part of the package is not installed
     ├── ContextFullError             the text does not fit into the model's context
     ├── EngineBusyError              no free row and the queue is full; `retry_after_s`
     ├── EngineClosedError            the engine, or the conversation, was closed
@@ -62,6 +63,10 @@ class CheckpointAccessError(CheckpointError):
 
 class CheckpointFormatError(CheckpointError):
     """The checkpoint is corrupt, incomplete, or not in safetensors format."""
+
+
+class MissingExtraError(CSMError, ImportError):
+    """An optional part of the package is not installed; the message holds the command that installs it."""
 
 
 class ContextFullError(CSMError):

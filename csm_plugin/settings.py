@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from csm_plugin.errors import SettingsError
+from csm_plugin.errors import InputError, SettingsError
 
 SAMPLE_RATE_HZ = 24_000
 """Of all sound that the engine makes."""
@@ -20,6 +21,12 @@ FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 TEXT = -1
 """Marks the code columns of a text position, and the token column of a frame, in context positions
 (int32 [n, 1 + codebooks])."""
+
+MAX_SPEAKERS = 100
+"""Speakers are told apart by numbers below it."""
+
+ALLOWED_DEVICES = "allowed are 'auto', 'cpu', and 'cuda' or 'cuda:N' where there is such a GPU"
+"""How messages end that refuse a device."""
 
 VoiceStyle = Literal["context", "continue"]
 """How a voice prompt is used: as a segment before all others, or as the beginning of every utterance."""
@@ -80,6 +87,27 @@ def check_sampling(sampling: object) -> Sampling:
     if not isinstance(sampling, Sampling):
         raise SettingsError(f"sampling is of type {type(sampling).__name__}; pass a Sampling(temperature=…, seed=…)")
     return sampling
+
+
+def check_speaker(speaker: object) -> int:
+    """Return a speaker's number as it is.
+
+    Raises:
+        InputError: it is no whole number from 0 to 99.
+    """
+    if type(speaker) is not int or not 0 <= speaker < MAX_SPEAKERS:
+        raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
+    return speaker
+
+
+def check_device_name(name: str) -> None:
+    """Check that a device may have such a name; whether there is one, torch knows.
+
+    Raises:
+        SettingsError: it may not.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise SettingsError(f"device is {name!r}; {ALLOWED_DEVICES}")
 
 
 def _is_number(value: object) -> bool:

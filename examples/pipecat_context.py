@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("LOGURU_LEVEL", "WARNING")  # Pipecat logs every step
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -107,8 +110,12 @@ async def main(model: str = "csm-tiny", folder: str = ".") -> None:
             "without context": await replies(engine, listen=False),
         }
         for name, sound in sounds.items():
-            write_wav(Path(folder) / f"{name.replace(' ', '_')}.wav", sound, engine.sample_rate)
-        draw(sounds, engine.sample_rate, Path(folder) / "context.png")
+            path = Path(folder) / f"{name.replace(' ', '_')}.wav"
+            write_wav(path, sound, engine.sample_rate)
+            print(f"{path}: {len(sound) / engine.sample_rate:.1f} s of speech")
+        picture = Path(folder) / "context.png"
+        draw(sounds, engine.sample_rate, picture)
+        print(f"{picture}: their pitch")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import sys
+
+os.environ.setdefault("LOGURU_LEVEL", "WARNING")  # Pipecat logs every step
 
 import numpy as np
 from pipecat.frames.frames import (
@@ -67,6 +70,7 @@ async def main(name: str = "csm", path: str = "reply.wav", model: str = "csm-tin
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
         await runner.run()
+    print(f"{path}: {wav.seconds:.1f} s of speech; the LLM's context:")
     print(context.get_messages())
 
 

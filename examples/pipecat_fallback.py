@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import sys
+
+os.environ.setdefault("LOGURU_LEVEL", "WARNING")  # Pipecat logs every step
 
 import numpy as np
 from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame, TTSSpeakFrame, TTSStoppedFrame
@@ -86,7 +89,8 @@ async def main(model: str = "csm-tiny", fallback: str = "csm-tiny", path: str = 
         await runner.add_workers(worker)
         await asyncio.gather(runner.run(), conversation())
         for service in (first, second):
-            print(service.name, [segment.text for segment in service.conversation.segments])
+            print(service.name, "said", [segment.text for segment in service.conversation.segments])
+    print(f"{path}: {wav.seconds:.1f} s of speech")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import sys
+
+os.environ.setdefault("LOGURU_LEVEL", "WARNING")  # Pipecat logs every step
 
 import numpy as np
 from pipecat.frames.frames import (
@@ -55,6 +58,7 @@ async def main(model: str = "csm-tiny", path: str = "reply.wav") -> None:
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
         await runner.run()
+    print(f"{path}: {wav.seconds:.1f} s of speech")
 
 
 if __name__ == "__main__":

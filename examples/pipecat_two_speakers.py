@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import sys
+
+os.environ.setdefault("LOGURU_LEVEL", "WARNING")  # Pipecat logs every step
 
 import numpy as np
 from pipecat.frames.frames import EndFrame, Frame, TTSAudioRawFrame, TTSSpeakFrame, TTSUpdateSettingsFrame
@@ -58,6 +61,7 @@ async def main(model: str = "csm-tiny", path: str = "dialogue.wav") -> None:
         await runner.run()
         for segment in tts.conversation.segments:
             print(f"speaker {segment.speaker}, {segment.seconds:.1f} s: {segment.text}")
+    print(f"{path}: {wav.seconds:.1f} s of speech")
 
 
 if __name__ == "__main__":

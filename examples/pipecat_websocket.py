@@ -9,7 +9,10 @@ int16 samples, mono, 24 kHz. One client at a time, on this machine only.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+
+os.environ.setdefault("LOGURU_LEVEL", "WARNING")  # Pipecat logs every step
 
 from pipecat.frames.frames import Frame, InterruptionFrame, OutputAudioRawFrame, TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
@@ -48,6 +51,7 @@ async def main(model: str = "csm-tiny", port: str = "8765") -> None:
 
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
+        print(f"listening on ws://127.0.0.1:{port}; Ctrl-C ends it", flush=True)
         await runner.run()
 
 

@@ -61,8 +61,11 @@ LACKS = (
             "tests/agents/test_backend_command.py",
             "tests/agents/test_webrtc_command.py",
             "tests/agents/test_webrtc_page.py",
+            "tests/agents/test_webrtc_page_for_everybody.py",
             "tests/server/test_docs_page.py",
             "tests/server/test_page.py",
+            "tests/server/test_page_for_everybody.py",
+            "tests/server/test_page_voices.py",
         ),
     ),
     Lack(
@@ -72,6 +75,16 @@ LACKS = (
             "tests/reliability/test_leaving.py::test_starts_and_cancels_leave_nothing_behind",
             "tests/server/test_limits.py::test_a_body_of_any_kind_is_answered_in_kind",
             "tests/server/test_limits.py::test_uploads_of_a_conversation_are_bounded",
+        ),
+    ),
+    Lack(
+        "a process can send itself a Ctrl-C, has a terminal of its own, and a device is a file, on Unix only",
+        _WINDOWS,
+        (
+            "tests/agents/test_command.py::test_ctrl_c_is_one_line_at_any_moment",
+            "tests/agents/test_livekit_console.py",
+            "tests/cli/test_interruption.py",
+            "tests/cli/test_say.py::test_a_device_is_no_place_for_a_file",
         ),
     ),
     Lack(

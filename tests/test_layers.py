@@ -18,12 +18,14 @@ from tests.source_tree import Source, arrows, circles, sources
 ROOT = Path(csm_plugin.__file__).parent
 PACKAGES = [ROOT, ROOT.parent / "agents", ROOT.parent / "training"]
 
-_LEAVES = frozenset({"text", "audio", "errors", "failures", "settings"})
+_LEAVES = frozenset({"text", "audio", "errors", "extras", "failures", "interruption", "settings"})
 _CORE = _LEAVES | {"model", "conversation", "interface", "engine"}
 MAY_IMPORT = {
     "errors": frozenset(),
     "settings": frozenset({"errors"}),
     "failures": frozenset(),
+    "extras": frozenset({"errors"}),
+    "interruption": frozenset(),
     "text": frozenset({"errors", "settings"}),
     "audio": frozenset({"errors", "settings"}),
     "model": _LEAVES,
@@ -231,6 +233,7 @@ def test_the_errors_are_these_and_one_tree() -> None:
         "EngineUnreachableError",
         "GenerationError",
         "InputError",
+        "MissingExtraError",
         "ReaderStalledError",
         "SettingsError",
         "TextError",

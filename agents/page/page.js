@@ -1,14 +1,18 @@
 // One call to the agent: WebRTC for sound, and a data channel that carries Pipecat's RTVI messages.
 
-import { Timeline } from "./timeline.js";
+import { GONE, LEFT, LOST, NO_SOUND, microphone } from "./troubles.js";
+import { Timeline, answered } from "./timeline.js";
+import { Transcript } from "./transcript.js";
 
 const PING_MS = 1000;
 const PROTOCOL = "2.2.0";
 const $ = (id) => document.getElementById(id);
-const [orb, state, figures, turns, voice] = ["orb", "state", "figures", "turns", "voice"].map($);
+const [orb, state, figures, voice] = ["orb", "state", "figures", "voice"].map($);
 const [connectButton, muteButton, form, text] = ["connect", "mute", "typing", "text"].map($);
+const [notice, aloud] = ["notice", "aloud"].map($);
 
 const timeline = new Timeline($("timeline"));
+const transcript = new Transcript($("turns"));
 
 let call = null;
 
@@ -18,20 +22,24 @@ class Call {
   #timers = [];
   #microphone = null;
   #context = new AudioContext();
-  #turn = null;
-  #segments = new Map();
-  #stoppedSpeaking = 0;
   #sent = 0;
+  #latest = 0;
   ready = false;
 
   async open() {
-    this.#microphone = await microphone();
+    show("off", "Allow the microphone …");
+    const { stream, trouble } = await microphone();
+    if (call !== this) return stream?.getTracks().forEach((track) => track.stop());
+    this.#microphone = stream;
+    notice.textContent = trouble;
+    show("off", "Connecting …");
     const transceiver = this.#peer.addTransceiver("audio", { direction: "sendrecv" });
     if (this.#microphone) await transceiver.sender.replaceTrack(this.#microphone.getAudioTracks()[0]);
     this.#peer.addEventListener("track", ({ track }) => this.#hear(track));
     this.#peer.addEventListener("connectionstatechange", () => this.#watch());
     this.#channel.addEventListener("open", () => this.#greet());
     this.#channel.addEventListener("message", ({ data }) => this.#receive(JSON.parse(data)));
+    this.#channel.addEventListener("close", () => this.#lose(LOST));
     await this.#peer.setLocalDescription(await this.#peer.createOffer());
     await gathered(this.#peer);
     const { sdp, type } = this.#peer.localDescription;
@@ -39,8 +47,8 @@ class Call {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ sdp, type }),
-    });
-    if (!response.ok) throw new Error(`The agent refused the call (${response.status}).`);
+    }).catch(() => { throw new Error(GONE); });
+    if (!response.ok) throw new Error(await refusal(response));
     await this.#peer.setRemoteDescription(await response.json());
   }
 
@@ -52,7 +60,6 @@ class Call {
   }
 
   say(content) {
-    this.#stoppedSpeaking = performance.now();
     this.#send("send-text", { content, options: { run_immediately: true, audio_response: true } });
   }
 
@@ -83,7 +90,16 @@ class Call {
   }
 
   #watch() {
-    if (["failed", "closed", "disconnected"].includes(this.#peer.connectionState)) hangUp("The connection was lost");
+    if (!["failed", "closed", "disconnected"].includes(this.#peer.connectionState)) return;
+    this.#lose(this.ready ? LOST : NO_SOUND);
+  }
+
+  // Hang up, and say why; an agent that is gone is told apart from a call that was lost.
+  async #lose(reason) {
+    if (call !== this) return;
+    hangUp();
+    const words = (await status()) ? reason : GONE;
+    if (!call) notice.textContent = words;
   }
 
   #meter(stream, states) {
@@ -99,7 +115,7 @@ class Call {
   }
 
   #receive({ label, type, data, message }) {
-    if (type === "signalling" && message?.type === "peerLeft") hangUp("The agent left");
+    if (type === "signalling" && message?.type === "peerLeft") this.#lose(LEFT);
     if (label === "rtvi-ai") this.#events[type]?.(data);
   }
 
@@ -107,65 +123,45 @@ class Call {
     "bot-ready": () => {
       this.ready = true;
       show("listening", "Listening");
+      aloud.textContent = this.#microphone ? "Connected. Speak, or type." : "Connected. Type.";
       muteButton.disabled = this.#microphone === null;
       for (const field of form.elements) field.disabled = false;
     },
     "user-started-speaking": () => show("hearing", "Hearing you"),
-    "user-stopped-speaking": () => {
-      this.#stoppedSpeaking = performance.now();
-      show("listening", "Thinking");
-    },
+    "user-stopped-speaking": () => show("listening", "Thinking"),
     "user-input": ({ text: words, final }) => {
       if (!final) return;
-      write("user", "You").textContent = words;
-      this.#turn = null;
+      transcript.write("user", "You", words);
+      transcript.endTurn();
+      aloud.textContent = `You: ${words}`; // what the agent says is heard already
     },
-    "bot-output": (data) => this.#output(data),
-    "bot-started-speaking": () => {
-      show("speaking", "Speaking");
-      if (this.#stoppedSpeaking) {
-        figures.textContent = `began to speak after ${seconds(performance.now() - this.#stoppedSpeaking)}`;
-      }
-      this.#stoppedSpeaking = 0;
-    },
+    "bot-output": (data) => transcript.show(data),
+    "bot-started-speaking": () => show("speaking", "Speaking"),
     "bot-stopped-speaking": () => show("listening", "Listening"),
-    "bot-interrupted": () => {
-      for (const span of turns.querySelectorAll("span.ahead")) span.className = "unheard";
-      this.#turn = null;
+    "bot-interrupted": () => transcript.interrupt(),
+    "bot-llm-started": () => transcript.endTurn(),
+    "server-message": ({ type, turn, now_s: now }) => {
+      if (type !== "turn") return;
+      timeline.show(turn, now);
+      if (turn.number >= this.#latest) figures.textContent = answered(turn) || figures.textContent;
+      this.#latest = Math.max(this.#latest, turn.number);
     },
-    "bot-llm-started": () => { this.#turn = null; },
-    "server-message": ({ type, turn, now_s: now }) => { if (type === "turn") timeline.show(turn, now); },
-    "error": ({ error }) => { write("error", "Error").textContent = error; },
+    "error": ({ error }) => {
+      transcript.write("error", "Error", error);
+      aloud.textContent = `Error: ${error}`;
+    },
   };
-
-  #output({ text: words, segment_id: id, spoken_status: status, spoken_progress: progress }) {
-    let segment = this.#segments.get(id);
-    if (!segment) {
-      this.#turn ??= write("agent", "Agent").parentElement;
-      segment = ["", "ahead"].map((kind) => {
-        const span = this.#turn.appendChild(document.createElement("span"));
-        span.className = kind;
-        return span;
-      });
-      this.#segments.set(id, segment);
-    }
-    const [heard, ahead] = segment;
-    if (ahead.className === "ahead") {
-      heard.textContent = status === "completed" ? `${words} ` : (progress?.accumulated_text ?? "");
-      ahead.textContent = status === "completed" ? "" : `${progress?.remaining_text ?? words} `;
-    }
-    turns.scrollTop = turns.scrollHeight;
-  }
 }
 
-async function microphone() {
-  try {
-    const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-    return await navigator.mediaDevices.getUserMedia({ audio });
-  } catch (error) {
-    write("error", "No microphone").textContent = `You can type. (${error.message})`;
-    return null;
-  }
+// Why a call was refused, in the agent's words.
+async function refusal(response) {
+  const { detail } = await response.json().catch(() => ({}));
+  return `The agent refused the call: ${typeof detail === "string" ? detail : response.status}.`;
+}
+
+// What the agent says of itself; null where it does not answer.
+function status() {
+  return fetch("/status").then((response) => response.json()).catch(() => null);
 }
 
 function gathered(peer) {
@@ -176,67 +172,64 @@ function gathered(peer) {
   });
 }
 
-function write(kind, name) {
-  const item = turns.appendChild(document.createElement("li"));
-  item.className = kind;
-  item.appendChild(document.createElement("b")).textContent = name;
-  const span = item.appendChild(document.createElement("span"));
-  turns.scrollTop = turns.scrollHeight;
-  return span;
-}
-
 function show(name, words) {
   orb.dataset.state = name;
   orb.style.setProperty("--level", 0);
   state.textContent = words;
 }
 
-function seconds(ms) {
-  return `${(ms / 1000).toFixed(2)} s`;
-}
-
 function hangUp(words = "Not connected", name = "off") {
   call?.close();
   call = null;
   show(name, words);
+  aloud.textContent = words;
   connectButton.textContent = "Connect";
-  connectButton.disabled = false;
+  const holder = document.activeElement;
+  if (holder === muteButton || form.contains(holder)) connectButton.focus(); // they are about to lose it
   muteButton.disabled = true;
   muteButton.setAttribute("aria-pressed", "false");
-  muteButton.textContent = "Mute";
   for (const field of form.elements) field.disabled = true;
 }
 
 connectButton.addEventListener("click", async () => {
   if (call) return hangUp();
-  turns.replaceChildren();
+  transcript.clear();
   timeline.clear();
-  figures.textContent = "";
-  connectButton.disabled = true;
-  show("off", "Connecting …");
-  call = new Call();
+  figures.textContent = notice.textContent = "";
+  connectButton.textContent = "Hang up"; // and not disabled, so that it keeps the focus
+  const opened = call = new Call();
   try {
-    await call.open();
-    connectButton.textContent = "Hang up";
-    connectButton.disabled = false;
+    await opened.open();
   } catch (error) {
-    hangUp(error.message, "error");
+    if (call !== opened) return;
+    hangUp("Not connected", "error");
+    notice.textContent = error.message;
   }
 });
 
 muteButton.addEventListener("click", () => {
   const muted = muteButton.getAttribute("aria-pressed") !== "true";
   muteButton.setAttribute("aria-pressed", String(muted));
-  muteButton.textContent = muted ? "Unmute" : "Mute";
   call?.mute(muted);
 });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const words = text.value.trim();
-  if (words && call?.ready) call.say(words);
+  if (!words || !call?.ready) return;
+  call.say(words);
   text.value = "";
 });
 
-const { model, voice: voiceName } = await (await fetch("/status")).json();
-$("about").textContent = `The voice: ${[model, voiceName].filter(Boolean).join(", ")}`;
+const agent = await status();
+if (agent) {
+  $("about").textContent = [
+    `The voice: ${[agent.model, agent.voice].filter(Boolean).join(", ")}`,
+    agent.llm ? `the answers: ${agent.llm}` : "",
+  ].filter(Boolean).join("; ");
+  $("rules").hidden = agent.llm !== null;
+  $("rules").open = matchMedia("(min-width: 46.01rem)").matches;
+  $("ollama").textContent = agent.with_ollama;
+} else {
+  notice.textContent = GONE;
+}

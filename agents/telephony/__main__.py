@@ -8,22 +8,17 @@ provider the webhook's address that this command prints.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import socket
 import sys
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from loguru import logger
+from agents.command import add_options, begin_loading, listen, run, serving
+from agents.telephony.settings import DRAIN_S, check_keys, check_public_url, read_providers
+from csm_plugin.errors import SettingsError
+from csm_plugin.interruption import INTERRUPTED, result_of, tell_of_interruption
 
-from agents.command import fail, listen, log_to_stderr
-from agents.speech import add_options, describe, load_speech, release
-from agents.telephony.app import create_app
-from agents.telephony.calls import Calls
-from agents.telephony.providers import Provider
-from agents.telephony.server import DRAIN_S, TelephoneServer
-from agents.telephony.settings import check_public_url, read_providers
-from csm_plugin.errors import CSMError, SettingsError
+if TYPE_CHECKING:
+    import socket
 
 MAX_CALLS = 8
 
@@ -31,39 +26,42 @@ MAX_CALLS = 8
 def main() -> int:
     """Serve until the last call after SIGTERM or Ctrl-C has ended."""
     options = _options()
-    log_to_stderr()
-    try:
-        public_url = check_public_url(options.public_url or os.environ.get("PUBLIC_URL"))
-        providers = read_providers(os.environ)
-        if options.calls < 1:
-            raise SettingsError(f"--calls is {options.calls}; it must be at least 1")
-        with listen(options.host, options.port) as listener:
-            _serve(listener, options, public_url, providers)
-    except CSMError as error:
-        return fail(error)
-    except KeyboardInterrupt:  # before the server had begun
-        logger.info("ended")
-    return 0
+    public_url = check_public_url(options.public_url or os.environ.get("PUBLIC_URL"))
+    check_keys(os.environ)
+    if options.calls < 1:
+        raise SettingsError(f"--calls is {options.calls}; it must be at least 1")
+    with listen(options.host, options.port) as listener:
+        return _serve(listener, options, public_url)
 
 
-def _serve(
-    listener: socket.socket, options: argparse.Namespace, public_url: str, providers: Mapping[str, Provider]
-) -> None:
-    speech = load_speech(options)
+def _serve(listener: socket.socket, options: argparse.Namespace, public_url: str) -> int:
+    loading = begin_loading(options)
+    # While the engine loads in its thread, this one imports what answers calls.
+    from agents.brain import describe_brain
+    from agents.speech import describe, release
+    from agents.telephony.app import create_app
+    from agents.telephony.calls import Calls
+    from agents.telephony.server import TelephoneServer
+
+    providers = read_providers(os.environ)
+    speech = result_of(loading)
     host, port = listener.getsockname()[:2]
     print(
         f"{describe(speech, options.voice)} At most {options.calls} calls.",
         f"Listening on http://{host}:{port}. Set as the number's webhook, by POST:",
         *(f"  {public_url}/{name}/voice" for name in providers),
+        describe_brain("telephone"),
         sep="\n",
         flush=True,
     )
-    try:
-        calls = Calls(options.calls)
-        app = create_app(speech, providers, public_url=public_url, calls=calls, voice=options.voice)
-        asyncio.run(TelephoneServer(app, calls, drain_s=options.drain_s).serve([listener]))
-    finally:
-        release(speech)
+    calls = Calls(options.calls)
+    app = create_app(speech, providers, public_url=public_url, calls=calls, voice=options.voice)
+    server = TelephoneServer(app, calls, drain_s=options.drain_s)
+    serving(server, listener, lambda: release(speech))
+    if server.interrupted:
+        tell_of_interruption()
+        return INTERRUPTED
+    return 0
 
 
 def _options() -> argparse.Namespace:
@@ -80,4 +78,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("agents.telephony", main))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from types import FrameType
 
@@ -10,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from agents.telephony.calls import Calls
+from agents.telephony.settings import DRAIN_S
 
-DRAIN_S = 15.0
 HANG_UP_S = 6.0
 MAX_MESSAGE_BYTES = 65_536
 MAX_HEADER_BYTES = 16_384
@@ -41,10 +42,12 @@ class TelephoneServer(uvicorn.Server):
         self._calls = calls
         self._drain_s = drain_s
         self._draining_since: float | None = None
+        self.interrupted = False
         self._hanging_up: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain; the second time, end."""
+        self.interrupted |= sig == signal.SIGINT
         if self._calls.draining:
             self.should_exit = self.force_exit = True
             return

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agents.telephony.providers import Plivo, Provider, Telnyx, Twilio
-from agents.telephony.signatures import read_telnyx_key
 from csm_plugin.errors import SettingsError
 
+if TYPE_CHECKING:
+    from agents.telephony.providers import Provider
+
+DRAIN_S = 15.0
+"""How long live calls may go on at the end."""
+
+KEYS = ("TWILIO_AUTH_TOKEN", "TELNYX_PUBLIC_KEY", "PLIVO_AUTH_TOKEN")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -21,23 +27,39 @@ def read_providers(environment: Mapping[str, str]) -> dict[str, Provider]:
     Raises:
         SettingsError: no provider's key is set, or one cannot be used.
     """
+    from agents.telephony.providers import Plivo, Telnyx, Twilio
+    from agents.telephony.signatures import read_telnyx_key
+
+    check_keys(environment)
     given = {name: value for name, value in environment.items() if value}
     found: list[Provider] = []
     if token := given.get("TWILIO_AUTH_TOKEN"):
         found.append(Twilio(token, given.get("TWILIO_API_URL")))
     if key := given.get("TELNYX_PUBLIC_KEY"):
-        try:
-            found.append(Telnyx(read_telnyx_key(key), given.get("TELNYX_API_KEY")))
-        except ValueError as error:
-            raise SettingsError(f"TELNYX_PUBLIC_KEY cannot be used: {error}") from error
+        found.append(Telnyx(read_telnyx_key(key), given.get("TELNYX_API_KEY")))
     if token := given.get("PLIVO_AUTH_TOKEN"):
         found.append(Plivo(token, given.get("PLIVO_AUTH_ID")))
-    if not found:
+    return {provider.name: provider for provider in found}
+
+
+def check_keys(environment: Mapping[str, str]) -> None:
+    """Check that a provider's key is set and can be used, before Pipecat is imported.
+
+    Raises:
+        SettingsError: none is, or it cannot be.
+    """
+    if not any(environment.get(name) for name in KEYS):
         raise SettingsError(
-            "no telephone provider is set up: set TWILIO_AUTH_TOKEN, TELNYX_PUBLIC_KEY or PLIVO_AUTH_TOKEN, "
+            f"no telephone provider is set up: set {', '.join(KEYS[:-1])} or {KEYS[-1]}, "
             "with which the provider signs its requests"
         )
-    return {provider.name: provider for provider in found}
+    if key := environment.get("TELNYX_PUBLIC_KEY"):
+        from agents.telephony.signatures import read_telnyx_key
+
+        try:
+            read_telnyx_key(key)
+        except ValueError as error:
+            raise SettingsError(f"TELNYX_PUBLIC_KEY cannot be used: {error}") from error
 
 
 def check_public_url(url: str | None) -> str:

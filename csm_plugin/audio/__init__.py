@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from csm_plugin.audio.decimator import Decimator
-from csm_plugin.audio.files import WavWriter, read_audio, wav_header, write_wav
+from csm_plugin.audio.files import SoundWriter, WavStream, WavWriter, read_audio, wav_header, write_wav
 from csm_plugin.audio.pcm import (
     MAX_AUDIO_S,
     MAX_RATE_HZ,
@@ -19,6 +19,8 @@ __all__ = [
     "MAX_RATE_HZ",
     "MIN_RATE_HZ",
     "Decimator",
+    "SoundWriter",
+    "WavStream",
     "WavWriter",
     "check_pcm",
     "check_sample_rate",

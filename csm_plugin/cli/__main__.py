@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from csm_plugin.cli.command import main
+from csm_plugin.cli import main
 
 sys.exit(main())

@@ -44,9 +44,13 @@ def run(options: argparse.Namespace, console: Console) -> int:
     Raises:
         CheckpointError: it cannot be found, or is no CSM at all.
     """
-    from csm_plugin.model.inspection import inspect_checkpoint
+    from csm_plugin.model.checkpoint import find_checkpoint, is_on_hub
 
+    if not is_on_hub(options.model):
+        find_checkpoint(options.model)
     with console.status(f"looking at {options.model}"):
+        from csm_plugin.model.inspection import inspect_checkpoint
+
         seen = inspect_checkpoint(options.model, parts_of(options))
         here = [_here(seen, device) for device in machine.devices()] if seen.needs else []
     if options.json:

@@ -14,19 +14,13 @@ from rich.text import Text
 import csm_plugin
 from csm_plugin.cli import doctor, evaluate, models, say, serve, voices
 from csm_plugin.errors import CSMError
+from csm_plugin.interruption import INTERRUPTED, tell_of_interruption
 
-FAILED, INTERRUPTED = 1, 130
+FAILED = 1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `csm` and return its exit code: 0 ok, 1 a `CSMError`, 130 interrupted.
-
-    Args:
-        arguments: without the program's name; `sys.argv` if None.
-
-    Raises:
-        SystemExit: code 2 on wrong usage, 0 after `--help` and `--version`.
-    """
+def run(arguments: Sequence[str] | None) -> int:
+    """Run `csm`; see `csm_plugin.cli.main`."""
     options = command_parser().parse_args(arguments)
     console = Console(stderr=True)
     _send_logs_to_stderr(debug=options.debug)
@@ -38,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(Text(f"csm: {' '.join(str(error).split())}", style="red"), soft_wrap=True)
         return FAILED
     except KeyboardInterrupt:
+        tell_of_interruption()
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our standard output has gone; Python would complain again when it flushes it at exit.

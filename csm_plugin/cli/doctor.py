@@ -15,8 +15,9 @@ from rich.table import Table
 
 import csm_plugin
 from csm_plugin.cli import machine, outputs
-from csm_plugin.cli.options import add_model_options, fetch_first, load_engine
+from csm_plugin.cli.options import add_model_options, check_model, load_engine
 from csm_plugin.errors import CSMError
+from csm_plugin.extras import install_command
 from csm_plugin.settings import FRAME_S, SAMPLE_RATE_HZ, Sampling
 
 CSM_1B_BYTES_PER_FRAME = 9.1e9
@@ -45,7 +46,7 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Print the report; return 0, or 1 if the model cannot be loaded."""
     with suppress(CSMError):  # the report tells it
-        fetch_first(options.model)
+        check_model(options.model)
     with console.status("examining this machine"):
         report = examine(options.model, options.device)
     if options.json:
@@ -63,7 +64,7 @@ def examine(model: str, device: str) -> dict[str, Any]:
     lacking = machine.extras()
     for extra, modules in lacking.items():
         if modules:
-            missing.append({"what": f"the extra {extra}", "how": f'pip install "csm-plugin[{extra}]"'})
+            missing.append({"what": f"the extra {extra}", "how": install_command(extra)})
     plays = outputs.can_play(SAMPLE_RATE_HZ)
     if not plays:
         missing.append({"what": "a player for csm say --play", "how": f"install one of {', '.join(outputs.PLAYERS)}"})

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from csm_plugin.cli.options import add_model_options, fetch_first
-from csm_plugin.settings import Sampling
+from csm_plugin.cli.options import add_model_options, check_model
+from csm_plugin.errors import SettingsError
+from csm_plugin.extras import require
+from csm_plugin.settings import Sampling, check_device_name
 
+MOST_SENTENCES = 100
 PARTS = ("words", "endings", "voices", "pitch", "turns", "parity", "speed")
 _ABOUT = f"""Let a checkpoint read commonplace sentences and judge what comes out, offline: words by a recogniser,
 voices by their nearest voice prompt, endings, pitch, drift over 20 turns, agreement with transformers, and speed.
@@ -46,21 +50,46 @@ def run(options: argparse.Namespace, console: Console) -> int:
     Raises:
         CSMError: an option is wrong, the model cannot be loaded or fails, or something to judge with is missing.
     """
+    require("eval", "csm eval")
+    sampling = Sampling(temperature=options.temperature, seed=options.seed)
+    check_device_name(options.device)
+    parts = None if options.parts == "all" else _names(options.parts)
+    voices = None if options.voices == "all" else () if options.voices == "none" else _names(options.voices)
+    if unknown := sorted(set(parts or ()) - set(PARTS)):
+        raise SettingsError(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if not 1 <= options.sentences <= MOST_SENTENCES:
+        raise SettingsError(f"sentences is {options.sentences}; it must be a number from 1 to {MOST_SENTENCES}")
+    _check_folder(options.out)
+    check_model(options.model, voices or ())
+    console.print(f"loading {options.model} and what judges it …", highlight=False, markup=False, soft_wrap=True)
     from csm_plugin.evaluation import terminal
     from csm_plugin.evaluation.evaluation import Order
 
-    sampling = Sampling(temperature=options.temperature, seed=options.seed)
     order = Order(
         model=options.model,
         device=options.device,
-        parts=None if options.parts == "all" else _names(options.parts),
+        parts=parts,
         sentences=options.sentences,
-        voices=None if options.voices == "all" else () if options.voices == "none" else _names(options.voices),
+        voices=voices,
         sampling=sampling,
     )
-    fetch_first(options.model)
     terminal.run(order, options.out, console)
     return 0
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the folder for the files.
+
+    Raises:
+        SettingsError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise SettingsError(
+            f"the evaluation cannot be written to {folder} ({error.strerror}); give another folder"
+        ) from None
 
 
 def _names(text: str) -> tuple[str, ...]:

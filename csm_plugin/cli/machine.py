@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import sys
@@ -12,20 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from csm_plugin.extras import EXTRAS, missing_modules
+
 if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("torch", "transformers", "safetensors", "huggingface-hub", "numpy", "soxr", "soundfile")
-EXTRAS = {
-    "pipecat": ("pipecat", "aiortc", "fastapi"),
-    "livekit": ("livekit.agents",),
-    "server": ("fastapi", "uvicorn", "av", "pydantic_settings"),
-    "agents": ("pipecat", "aiortc", "moonshine_voice"),
-    "eval": ("matplotlib", "moonshine_voice"),
-    "train": ("matplotlib", "moonshine_voice"),
-}
-"""The modules that tell whether an extra is installed."""
-
 _PROBE_WIDTH = 8_192
 _PROBE_ROWS = {"cpu": 8_192, "cuda": 65_536}
 _PROBE_ROUNDS = 5
@@ -48,7 +39,7 @@ def package_versions() -> dict[str, str | None]:
 
 def extras() -> dict[str, list[str]]:
     """Give the modules that each extra still lacks; none if it is installed."""
-    return {extra: [module for module in modules if not _is_there(module)] for extra, modules in EXTRAS.items()}
+    return {extra: missing_modules(extra) for extra in EXTRAS}
 
 
 def system() -> dict[str, str]:
@@ -92,13 +83,6 @@ def bytes_per_second(device: str, dtype: torch.dtype | None = None) -> float:
             float((weights @ vector)[0])
             best_s = min(best_s, time.perf_counter() - began)
     return weights.numel() * weights.element_size() / best_s
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ImportError:
-        return False
 
 
 def _version(package: str) -> str | None:

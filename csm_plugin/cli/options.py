@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from csm_plugin.interruption import in_thread, result_of
 
 if TYPE_CHECKING:
     from csm_plugin.engine import Engine
@@ -56,20 +59,27 @@ def parts_of(options: argparse.Namespace) -> Parts:
     return Parts(options.adapter, options.codec, options.tokenizer, dims)
 
 
-def fetch_first(model: str) -> None:
-    """Fetch a model that is on the hub before anything else is shown: its progress cannot share a terminal.
+def check_model(model: str, voices: Iterable[str] = ()) -> None:
+    """Find a model, and voices for it, before torch is imported. One on the hub is fetched, and shows its progress.
+
+    Args:
+        voices: names that it, or the user's own folder, must have.
 
     Raises:
         CheckpointError: it cannot be had; the message says what to do.
+        VoiceError: there is no such voice, or its files cannot be used.
     """
-    from csm_plugin.model.checkpoint import find_checkpoint, is_on_hub
+    from csm_plugin.conversation.voices import VoiceLibrary
+    from csm_plugin.model.checkpoint import find_checkpoint
 
-    if is_on_hub(model):
-        find_checkpoint(model)
+    folder = find_checkpoint(model)
+    library = VoiceLibrary.beside(folder)
+    for voice in voices:
+        library.get(voice)
 
 
 def load_engine(model: str, device: str, parts: Parts | None = None) -> Engine:
-    """Load an engine for one conversation.
+    """Load an engine for one conversation, in a thread, so that Ctrl-C is heard meanwhile.
 
     Args:
         parts: what the model is completed with.
@@ -77,7 +87,11 @@ def load_engine(model: str, device: str, parts: Parts | None = None) -> Engine:
     Raises:
         CSMError: the model cannot be loaded; the message says what to do.
     """
-    from csm_plugin.engine import Engine
-
     completed = {} if parts is None else dataclasses.asdict(parts)
-    return Engine.load(model, device=device, max_conversations=1, **completed)
+
+    def load() -> Engine:
+        from csm_plugin.engine import Engine
+
+        return Engine.load(model, device=device, max_conversations=1, **completed)
+
+    return result_of(in_thread(load))

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from csm_plugin.audio import WavWriter, to_int16, wav_header
+from csm_plugin.audio import SoundWriter, WavStream, to_int16
 from csm_plugin.errors import SettingsError
 
 Pcm = npt.NDArray[np.float32]
@@ -33,26 +33,21 @@ PLAYERS = {
 
 
 @contextmanager
-def wav_file(path: str | Path, sample_rate: int) -> Iterator[Write]:
-    """A WAV file that appears when it is finished; with nothing written there is none.
+def sound_file(path: str | Path, sample_rate: int) -> Iterator[Write]:
+    """A file, in the format that its name says, that appears when it is finished; with nothing written there is none.
 
     Raises:
-        AudioError: it cannot be written there.
+        AudioError: it cannot be written there, or in that format.
     """
-    with WavWriter(path, sample_rate) as wav:
-        yield wav.write
+    with SoundWriter(path, sample_rate) as sound:
+        yield sound.write
 
 
 @contextmanager
 def wav_stream(stream: BinaryIO, sample_rate: int) -> Iterator[Write]:
-    """A WAV file down a pipe: its header does not know its length."""
-    stream.write(wav_header(sample_rate))
-
-    def write(pcm: Pcm) -> None:
-        stream.write(to_int16(pcm).tobytes())
-        stream.flush()
-
-    yield write
+    """A WAV file down a pipe: its header does not know its length, unless the output is a file."""
+    with WavStream(stream, sample_rate) as wav:
+        yield wav.write
 
 
 def loudspeaker(sample_rate: int) -> AbstractContextManager[Write]:

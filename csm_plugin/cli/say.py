@@ -16,9 +16,10 @@ from loguru import logger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from csm_plugin.cli.options import add_model_options, add_part_options, fetch_first, load_engine, parts_of
+from csm_plugin.cli.options import add_model_options, add_part_options, check_model, load_engine, parts_of
 from csm_plugin.errors import SettingsError, TextError
-from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
+from csm_plugin.interruption import INTERRUPTED, tidying
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_device_name, check_speaker
 from csm_plugin.text import is_speakable, normalize, split_sentences
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from csm_plugin.engine import Conversation, Utterance
 
 _AT_ONCE = 2
-_INTERRUPTED = 130
 
 
 @dataclass(slots=True)
@@ -55,12 +55,17 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "say",
         parents=[shared],
-        help="speak a text into a WAV file or the loudspeaker",
-        description="Speak TEXT, sentence by sentence in one conversation, into a WAV file, standard output or the "
+        help="speak a text into a file or the loudspeaker",
+        description="Speak TEXT, sentence by sentence in one conversation, into a file, standard output or the "
         "loudspeaker, while it is made.",
     )
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what to say; - or nothing reads standard input")
-    parser.add_argument("-o", "--output", metavar="FILE", help="16-bit 24 kHz mono WAV file; - is standard output")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="24 kHz mono; the name says what: .wav, .flac, .ogg, .opus or .mp3; - is standard output, as WAV",
+    )
     parser.add_argument("--play", action="store_true", help="play it while it is made")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no summary")
     add_model_options(parser)
@@ -69,7 +74,7 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("--speaker", type=int, default=0, metavar="N", help="CSM's speaker number (default: 0)")
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed says it the same way again")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: the checkpoint's own)")
-    parser.set_defaults(run=run, usage_error=parser.error)
+    parser.set_defaults(run=run, usage_error=parser.error, leave=parser.exit)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -77,43 +82,46 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
     Raises:
         CSMError: nothing can be spoken, a setting is wrong, or the model cannot be loaded or fails.
-        SystemExit: code 2 if there is nowhere for the speech to go.
+        SystemExit: code 2 if there is nowhere for the speech to go, or a terminal.
     """
     if options.output is None and not options.play:
-        options.usage_error("say where the speech goes: -o FILE, or --play")
+        options.leave(2, "csm say: where is the speech to go? Add -o hello.wav to write a file, or --play to hear it\n")
     if options.output == "-" and sys.stdout.isatty():
         options.usage_error("-o - writes sound to standard output, which is a terminal: redirect it, or name a file")
     sampling = Sampling(temperature=options.temperature, seed=options.seed)
+    check_speaker(options.speaker)
+    check_device_name(options.device)
     pieces = _speakable_pieces(_read_text(options.text))
-    console.quiet = options.quiet
+    shown = Console(stderr=True, quiet=options.quiet)
     spoken = _Spoken()
     try:
-        with ExitStack() as opened:
-            writes = _open_outputs(options, opened)
-            fetch_first(options.model)
-            with console.status(f"loading {options.model}"):
-                engine = opened.enter_context(load_engine(options.model, options.device, parts_of(options)))
+        with tidying(), ExitStack() as engines, ExitStack() as outputs:
+            writes = _open_outputs(options, outputs)
+            check_model(options.model, [] if options.voice is None else [options.voice])
+            with shown.status(f"loading {options.model}"):
+                engine = engines.enter_context(load_engine(options.model, options.device, parts_of(options)))
             with engine.conversation(voice=options.voice, speaker=options.speaker, sampling=sampling) as talk:
-                _speak(talk, pieces, writes, spoken, console)
+                _speak(talk, pieces, writes, spoken, shown)
     except KeyboardInterrupt:
         console.print(f"stopped: {spoken.summary}", highlight=False, soft_wrap=True)
-        return _INTERRUPTED
+        return INTERRUPTED
     if spoken.cut_off:
         console.print(
-            f"[yellow]{spoken.cut_off} of {len(pieces)} sentences reached their length limit and were cut off"
+            f"[yellow]{spoken.cut_off} of {len(pieces)} sentences reached their length limit and were cut off",
+            soft_wrap=True,
         )
-    console.print(f"{options.output or 'played'}: {spoken.summary}", highlight=False, markup=False, soft_wrap=True)
+    shown.print(f"{options.output or 'played'}: {spoken.summary}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
 def _open_outputs(options: argparse.Namespace, opened: ExitStack) -> list[Write]:
-    from csm_plugin.cli.outputs import loudspeaker, wav_file, wav_stream
+    from csm_plugin.cli.outputs import loudspeaker, sound_file, wav_stream
 
     writes: list[Write] = []
     if options.output == "-":
         writes.append(opened.enter_context(wav_stream(sys.stdout.buffer, SAMPLE_RATE_HZ)))
     elif options.output is not None:
-        writes.append(opened.enter_context(wav_file(options.output, SAMPLE_RATE_HZ)))
+        writes.append(opened.enter_context(sound_file(options.output, SAMPLE_RATE_HZ)))
     if options.play:
         writes.append(opened.enter_context(loudspeaker(SAMPLE_RATE_HZ)))
     return writes
@@ -124,6 +132,8 @@ def _read_text(text: str | None) -> str:
         return text
     if sys.stdin is None:
         raise SettingsError("there is no standard input to read from; give the TEXT as an argument")
+    if sys.stdin.isatty():
+        sys.stderr.write("csm say: type the text, and Ctrl-D on a line of its own to end it\n")
     try:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:

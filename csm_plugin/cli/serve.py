@@ -10,7 +10,10 @@ from typing import Any
 from loguru import logger
 from rich.console import Console
 
+from csm_plugin.cli.options import check_model
 from csm_plugin.errors import SettingsError
+from csm_plugin.extras import require
+from csm_plugin.settings import check_device_name
 
 LOG_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message} {extra}"
 OPTIONS = ("model", "device", "host", "port")
@@ -39,21 +42,27 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Serve until told to end; return 0, or 1 if the engine could not be kept.
+    """Serve until told to end; return 0, 1 if the engine could not be kept, or 130 after Ctrl-C.
 
     Raises:
-        SettingsError: the extra is not installed, a setting is wrong, or the address cannot be listened on.
+        MissingExtraError: the extra is not installed.
+        SettingsError: a setting is wrong, or the address cannot be listened on.
+        CheckpointError: the model, which is none of the hub's, cannot be found; one of the hub's is fetched later.
     """
-    try:
-        from csm_plugin.server.serving import serve
-        from csm_plugin.server.shared.settings import print_settings, read_settings
-    except ImportError as error:
-        raise SettingsError(f'{error.name} is missing; install it with pip install "csm-plugin[server]"') from None
+    require("server", "csm serve")
+    from csm_plugin.model.checkpoint import is_on_hub
+    from csm_plugin.server.shared.settings import print_settings, read_settings
+
     given = {name: getattr(options, name) for name in OPTIONS} | dict(map(_setting, options.set))
     settings = read_settings(options.config, **given)
     if options.print_config:
         sys.stdout.write(print_settings(settings))
         return 0
+    check_device_name(settings.device)
+    if not is_on_hub(settings.model):
+        check_model(settings.model)
+    from csm_plugin.server.serving import serve
+
     logger.remove()
     level = "DEBUG" if options.debug else settings.log_level
     logger.add(sys.stderr, level=level, format=LOG_FORMAT, backtrace=False, diagnose=False)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from csm_plugin.cli.options import default_model
+from csm_plugin.cli.voice_table import print_voices
 from csm_plugin.errors import SettingsError, VoiceError
 from csm_plugin.settings import VOICE_STYLES
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from csm_plugin.conversation.prepared_voice import PreparedVoice
     from csm_plugin.conversation.voice_folder import VoiceFolder
 
-_SHOWN_CHARACTERS = 60
 _ABOUT = """List the voices that can be spoken with, and add, remove or play them. Your own are kept in the folder that
 CSM_VOICES names, else in your data directory, and csm serve uses the same. A voice is a recording and its text."""
 _ADD = """Make a voice of a recording: WAV, FLAC, MP3 or Ogg, best 5 to 30 s of one speaker in a quiet room. It is mixed
@@ -89,7 +88,7 @@ def run_list(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         sys.stdout.write(json.dumps({"folder": folder, "voices": voices, "wordless": wordless}, indent=2) + "\n")
     else:
-        _print(voices, wordless, options.model, folder)
+        print_voices(voices, wordless, options.model, folder)
     return 0
 
 
@@ -107,8 +106,9 @@ def run_add(options: argparse.Namespace, console: Console) -> int:
         raise VoiceError(f"there is a voice {name!r} in {folder.path}; choose another name, or replace it with --force")
     recording = options.file or _recording_of(options.model, name)
     voice = prepare_file(recording, _text_for(recording, options), any_text=options.force)
+    heard = "not compared with the text" if options.force else _compared(voice)
     folder.add(name, voice.text, voice.pcm, style=options.style, replace=options.force)
-    for line in _report(name, voice):
+    for line in [*_report(name, voice), f"  words: {heard}"]:
         console.print(line, highlight=False, soft_wrap=True)
     return 0
 
@@ -231,14 +231,19 @@ def _read_text(path: Path) -> str | None:
         return None
 
 
-def _seconds(path: Path) -> float | None:
-    """Return how long a sound file is; None if it cannot be read."""
-    import soundfile
+def _compared(voice: PreparedVoice) -> str:
+    """Tell how well a recogniser hears the text in a recording, where there is one.
+
+    Raises:
+        VoiceError: it hears hardly any of it.
+    """
+    from csm_plugin.evaluation.errors import EvaluationError
+    from csm_plugin.evaluation.transcript import check_transcript
 
     try:
-        return round(float(soundfile.info(path).duration), 2)
-    except (soundfile.LibsndfileError, OSError):
-        return None
+        return f"a recogniser hears {1 - check_transcript(voice.text, voice.pcm):.0%} of them as they are written"
+    except EvaluationError as error:
+        return escape(f"not compared with the text; {error}")
 
 
 def _report(name: str, voice: PreparedVoice) -> list[str]:
@@ -252,23 +257,11 @@ def _report(name: str, voice: PreparedVoice) -> list[str]:
     ]
 
 
-def _print(voices: list[dict[str, Any]], wordless: list[dict[str, Any]], model: str, folder: str | None) -> None:
-    console = Console()
-    table = Table(box=None, pad_edge=False)
-    for heading, style in (("voice", "bold"), ("seconds", ""), ("from", ""), ("text", "")):
-        table.add_column(heading, style=style, justify="right" if heading == "seconds" else "left")
-    for voice in voices:
-        text = voice["text"] or "—"
-        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-        table.add_row(voice["name"], _said_seconds(voice), voice["from"], escape(" ".join(shown.split())))
-    console.print(table)
-    for one in wordless:
-        needs = one["needs"]
-        lacks = f"comes with {model} without its text: {needs}" if one["from"] == "model" else f"has no text: {needs}"
-        console.print(f"{one['name']} ({_said_seconds(one)} s) {lacks}", highlight=False, markup=False, soft_wrap=True)
-    where = folder or "nowhere: there is no home directory, set CSM_VOICES"
-    console.print(f"your own voices are kept in {where}", highlight=False, markup=False, soft_wrap=True)
+def _seconds(path: Path) -> float | None:
+    """Return how long a sound file is; None if it cannot be read."""
+    import soundfile
 
-
-def _said_seconds(voice: dict[str, Any]) -> str:
-    return "—" if voice["seconds"] is None else f"{voice['seconds']:.1f}"
+    try:
+        return round(float(soundfile.info(path).duration), 2)
+    except (soundfile.LibsndfileError, OSError):
+        return None

@@ -32,7 +32,9 @@ TALK_S = 30.0
 
 LOOK_S = 0.1
 MAX_MESSAGE_BYTES = 2**20
-REFUSED = frozenset({401, 403})
+REFUSED = 401
+NOWHERE = frozenset({403, 404})
+"""How servers answer where they have no such socket."""
 
 
 class Owner(Protocol):
@@ -58,7 +60,7 @@ class Owner(Protocol):
         """Look after things; called about every `LOOK_S`, and when `ring` was."""
 
     def give_up(self, error: CSMError) -> None:
-        """Note that a server refused the key; with only one server no further attempt is made."""
+        """Note that a server refuses the key or is none; with only one no further attempt is made."""
 
 
 class Connection:
@@ -146,8 +148,9 @@ class Connection:
                     await self._rest(TALK_S)
                 continue
             except InvalidStatus as error:
-                if error.response.status_code in REFUSED:
-                    self._owner.give_up(SettingsError("the server refuses the api_key; pass a valid one"))
+                refusal = self._refusal_in(error.response.status_code)
+                if refusal is not None:
+                    self._owner.give_up(refusal)
                     if self._tries == 1:
                         return
                 problem: Exception = error
@@ -156,6 +159,17 @@ class Connection:
             self._failures += 1
             logger.debug("no connection to a server", error=type(problem).__name__, failures=self._failures)
             await self._rest(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures) * random.uniform(0.5, 1.0))
+
+    def _refusal_in(self, status: int) -> SettingsError | None:
+        """Return what a status says of the settings; one of a server that was there before says nothing."""
+        if status == REFUSED:
+            return SettingsError("the server refuses the api_key; pass a valid one")
+        if status in NOWHERE and not self.made:
+            return SettingsError(
+                f"there is no /v1/stream at this address (it answers {status}); pass that of csm serve, like "
+                "http://host:8000"
+            )
+        return None
 
     async def _connect(self, url: str) -> None:
         """Connect, and stay until the connection ends.

@@ -21,12 +21,11 @@ from csm_plugin.client.record import Record
 from csm_plugin.conversation import Segment, VoicePrompt
 from csm_plugin.conversation.turn import Turn
 from csm_plugin.conversation.utterance import Utterance
-from csm_plugin.errors import InputError, SettingsError, TextError, VoiceError
-from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_sampling
+from csm_plugin.errors import ContextFullError, SettingsError, TextError, VoiceError
+from csm_plugin.protocol.shapes import MAX_TEXT
+from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, check_sampling, check_speaker
 from csm_plugin.text.normalize import check_text, is_speakable
 from csm_plugin.text.normalize import normalize as normalize_text
-
-MAX_SPEAKERS = 100
 
 
 class RemoteConversation:
@@ -81,7 +80,7 @@ class RemoteConversation:
         spoken = normalize_text(text) if normalize else check_text(text)
         if not is_speakable(spoken):
             raise TextError("the text holds nothing that can be spoken; pass text with letters or digits in it")
-        check_unicode(spoken)
+        check_wire_text(spoken)
         chosen = self._seeded() if sampling is None else check_sampling(sampling)
         if chosen.seed is None:
             chosen = replace(chosen, seed=secrets.randbits(62))
@@ -102,7 +101,7 @@ class RemoteConversation:
         else:
             sound, rate = resample(checked, sample_rate, SAMPLE_RATE_HZ).astype("<f4"), SAMPLE_RATE_HZ
         words = normalize_text(check_text(text)) if text != "" and is_speakable(check_text(text)) else ""
-        return Turn(self._record.listen(check_unicode(words), sound, rate, check_speaker(speaker)).done)
+        return Turn(self._record.listen(check_wire_text(words), sound, rate, check_speaker(speaker)).done)
 
     def interrupt(self, heard_s: float | None = None) -> None:
         """Stop speaking and keep only what was heard of the current turn. Never blocks.
@@ -170,17 +169,6 @@ class RemoteConversation:
         return replace(own, seed=(own.seed + next(self._utterances)) % 2**63)
 
 
-def check_speaker(speaker: object) -> int:
-    """Return a speaker's number as it is.
-
-    Raises:
-        InputError: it is not a whole number from 0 to 99.
-    """
-    if type(speaker) is not int or not 0 <= speaker < MAX_SPEAKERS:
-        raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
-    return speaker
-
-
 def check_voice(voice: object, voices: list[str]) -> Voice:
     """Return a voice as it is.
 
@@ -196,12 +184,18 @@ def check_voice(voice: object, voices: list[str]) -> Voice:
     return voice
 
 
-def check_unicode(text: str) -> str:
+def check_wire_text(text: str) -> str:
     """Return a text as it is.
 
     Raises:
         TextError: it has lone surrogates, which no UTF-8 has.
+        ContextFullError: it is longer than a message may be, and so than any context.
     """
+    if len(text) > MAX_TEXT:
+        raise ContextFullError(
+            f"the text has {len(text):,} characters once it is written out, at most {MAX_TEXT:,} are taken at once; "
+            "split the text into sentences"
+        )
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -10,6 +10,7 @@ from csm_plugin.client.ledger import Numbered
 from csm_plugin.client.orders import ListenOrder, SpeakOrder
 from csm_plugin.conversation import VoicePrompt
 from csm_plugin.protocol import messages as m
+from csm_plugin.protocol.shapes import MAX_SECONDS
 from csm_plugin.protocol.wire import Kind, Packet, pack_codes, split
 from csm_plugin.settings import Sampling
 
@@ -17,6 +18,7 @@ WINDOW_FRAMES = 12
 """About a second that the server may send ahead of what was taken."""
 
 UPLOAD_BYTES = 32_768
+MAX_NAME = 256
 Voice = str | VoicePrompt | None
 Post = Callable[[m.ClientMessage | Packet], None]
 
@@ -109,7 +111,8 @@ class Dispatch:
         named: str | m.UploadedVoice | None
         if isinstance(voice, VoicePrompt):
             self._upload(Kind.SOUND, number, voice.pcm.astype("<f4").tobytes())
-            named = m.UploadedVoice(name=voice.name, text=voice.text, number=number, style=voice.style)
+            name = voice.name.encode("utf-8", "replace").decode()[:MAX_NAME]  # only the server's errors tell it
+            named = m.UploadedVoice(name=name, text=voice.text, number=number, style=voice.style)
         else:
             named = voice
         self._post(m.Configure(conversation=self.wire, voice=named))
@@ -129,6 +132,7 @@ class Dispatch:
     def interrupt(self, heard_s: float | None) -> None:
         """Interrupt everything."""
         if self.wire is not None:
+            heard_s = None if heard_s is None else min(heard_s, MAX_SECONDS)
             self._post(m.Interrupt(conversation=self.wire, heard_s=heard_s))
 
     def close(self) -> None:

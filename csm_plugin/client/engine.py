@@ -23,6 +23,9 @@ from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
 from csm_plugin.text.parts import split_utterances
 
 PATH = "/v1/stream"
+KNOWN_PATHS = (PATH, "/v1/audio/speech", "/v1")
+"""What an address may end with besides."""
+
 SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 
@@ -34,7 +37,8 @@ class RemoteEngine:
     seed, so that it goes on behind what was already taken.
 
     Args:
-        url: the server, `ws://host:8000`; or several, of which one is used at a time.
+        url: the server, `http://host:8000` or as OpenAI's clients have it, `http://host:8000/v1`; or several, of which
+            one is used at a time.
         api_key: one of the server's `CSM_API_KEYS`.
         patience_s: how long an order may wait for a server before it fails.
 
@@ -157,15 +161,22 @@ class RemoteEngine:
 def stream_url(url: str) -> str:
     """Return the address of a server's socket.
 
+    Args:
+        url: as people have it for this server or for OpenAI's clients: `host:8000`, `http://host:8000/v1`, `wss://host`.
+
     Raises:
         SettingsError: it is no address of a server.
     """
     try:
-        parts = urlsplit(url)
-        scheme, host = SCHEMES[parts.scheme], parts.hostname
+        written = url.strip()
+        parts = urlsplit(written if "://" in written else f"ws://{written}")
+        scheme, host, _ = SCHEMES[parts.scheme], parts.hostname, parts.port
     except (KeyError, ValueError, AttributeError):
         host = None
-    if not host or parts.username is not None or parts.query:
-        raise SettingsError("the address of a server is like ws://host:8000 or wss://host; the key is an argument")
+    if not host or parts.username is not None or parts.query or " " in parts.netloc or parts.path.startswith("//"):
+        raise SettingsError(
+            "the address of a server is like http://host:8000, http://host:8000/v1 or wss://host; the key is apart"
+        )
     path = parts.path.rstrip("/")
-    return urlunsplit((scheme, parts.netloc, path if path.endswith(PATH) else path + PATH, "", ""))
+    known = next((end for end in KNOWN_PATHS if path.endswith(end)), "")
+    return urlunsplit((scheme, parts.netloc, path.removesuffix(known) + PATH, "", ""))

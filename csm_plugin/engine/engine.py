@@ -15,10 +15,10 @@ import torch
 from loguru import logger
 
 from csm_plugin.conversation import VoiceLibrary, VoicePrompt
-from csm_plugin.engine.conversation import Conversation
+from csm_plugin.engine.conversation import Conversation, frames_of
 from csm_plugin.engine.loading import stopped_at_exit
 from csm_plugin.engine.scheduler import Scheduler
-from csm_plugin.errors import SettingsError
+from csm_plugin.errors import SettingsError, VoiceError
 from csm_plugin.interface import EngineStats
 from csm_plugin.model.checkpoint import find_checkpoint
 from csm_plugin.model.csm import CSM
@@ -181,6 +181,20 @@ class Engine:
             self._scheduler, self._tokenizer, self._voices, voice=voice, speaker=speaker, sampling=sampling
         )
 
+    def check_voice(self, prompt: VoicePrompt) -> None:
+        """Make sure that the context has room for a sentence beside a voice prompt.
+
+        Raises:
+            VoiceError: it has none, so that nothing could ever be said with it.
+        """
+        budget = self._scheduler.budget
+        taken = len(self._tokenizer.encode(prompt.text, 0)) + frames_of(prompt.pcm) + 1
+        if budget.room(taken, SENTENCE_TOKENS, SENTENCE_FRAMES) < SENTENCE_FRAMES:
+            raise VoiceError(
+                f"text and recording take {taken:,} of the model's {budget.positions:,} positions, which leaves no "
+                "room for a sentence; use a shorter recording, and as its text nothing but its words"
+            )
+
     def synthesize(
         self,
         text: str,
@@ -216,6 +230,10 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+SENTENCE_TOKENS, SENTENCE_FRAMES = 24, 38
+"""What a sentence of three seconds takes."""
 
 
 def _name(model: str | Path, folder: Path | None = None) -> str:

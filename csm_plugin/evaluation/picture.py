@@ -14,6 +14,7 @@ from csm_plugin.evaluation.ending import LONGEST, SHORTEST
 from csm_plugin.evaluation.errors import EvaluationError
 from csm_plugin.evaluation.reading import Reading
 from csm_plugin.evaluation.table import Row, by_voice, share, word_error
+from csm_plugin.extras import install_command
 
 _GOOD, _BAD, _PLAIN = "#2a7f62", "#c0392b", "#34618f"
 _TURNS_TOGETHER = 5
@@ -27,7 +28,7 @@ def require() -> None:
         EvaluationError: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise EvaluationError('the picture needs matplotlib; install it: pip install "csm-plugin[eval]"')
+        raise EvaluationError(f"the picture needs matplotlib: {install_command('eval')}")
 
 
 def draw(title: str, readings: Sequence[Reading], rows: Sequence[Row]) -> bytes:

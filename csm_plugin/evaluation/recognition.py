@@ -10,6 +10,7 @@ import numpy as np
 
 from csm_plugin.audio import resample
 from csm_plugin.evaluation.errors import EvaluationError
+from csm_plugin.extras import install_command
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 _RECOGNISER_RATE_HZ = 16_000
@@ -37,7 +38,7 @@ def _recogniser() -> Any:
         from moonshine_voice import ModelArch, Transcriber, get_model_path
     except ImportError as error:
         raise EvaluationError(
-            'speech cannot be judged without the recogniser; install it: pip install "csm-plugin[eval]"'
+            f"speech cannot be judged without the recogniser ({error.name}): {install_command('eval')}"
         ) from error
 
     class Lasting(Transcriber):

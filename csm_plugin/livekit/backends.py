@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from livekit.agents import JobExecutorType, get_job_context
 
-from csm_plugin.errors import CSMError
+from csm_plugin.errors import CSMError, SettingsError
 from csm_plugin.livekit.log import logger
 
 if TYPE_CHECKING:
@@ -153,7 +153,13 @@ class SidecarBackend(RemoteBackend):
     """The server that all processes of this machine share; started by whoever needs it first."""
 
     def __init__(self, model: str) -> None:
-        from csm_plugin.livekit.sidecar import Sidecar
+        try:
+            from csm_plugin.livekit.sidecar import Sidecar
+        except ModuleNotFoundError as error:  # fcntl, on Windows
+            raise SettingsError(
+                f"jobs that are processes share a server by Unix's file locks ({error.name}), which this system lacks: "
+                "start one with csm serve, and pass TTS(base_url=…) or set CSM_BASE_URL"
+            ) from None
 
         super().__init__("", None, model)
         self._sidecar = Sidecar(model)

@@ -8,6 +8,7 @@ from loguru import logger
 from torch import Tensor
 
 from csm_plugin.errors import SettingsError
+from csm_plugin.settings import ALLOWED_DEVICES
 
 SMALL_PARAMETERS = 200_000_000
 BFLOAT16_FROM = (8, 0)
@@ -16,8 +17,6 @@ says yes all the same."""
 
 FUSED_NORM_FROM = (2, 9)
 """The torch from which RMSNorm is one kernel on a GPU."""
-
-ALLOWED = "allowed are 'auto', 'cpu', and 'cuda' or 'cuda:N' where there is such a GPU"
 
 
 def resolve_device(name: str) -> torch.device:
@@ -34,13 +33,13 @@ def resolve_device(name: str) -> torch.device:
     try:
         where = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise SettingsError(f"device is {name!r}, which is none ({_first_line(error)}); {ALLOWED}") from error
+        raise SettingsError(f"device is {name!r}, which is none ({_first_line(error)}); {ALLOWED_DEVICES}") from error
     if where.type == "cpu":
         return torch.device("cpu")
     if where.type != "cuda":
         raise SettingsError(
             f"device is {name!r}, on which the engine cannot run: its frames come to the host by CUDA's streams and "
-            f"events, and nothing else is tested; {ALLOWED}; here 'cpu' works"
+            f"events, and nothing else is tested; {ALLOWED_DEVICES}; here 'cpu' works"
         )
     try:
         if ":" not in name:
@@ -48,7 +47,7 @@ def resolve_device(name: str) -> torch.device:
         _try(where)
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(
-            f"device is {name!r}, which this machine cannot use ({_first_line(error)}); {ALLOWED}"
+            f"device is {name!r}, which this machine cannot use ({_first_line(error)}); {ALLOWED_DEVICES}"
         ) from error
     if torch.version.hip is None and _torch_version() < FUSED_NORM_FROM:
         logger.warning("this torch takes about twice the kernels a frame on a GPU; 2.9 or newer is advised",

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from csm_plugin.errors import CheckpointFormatError, InputError, TextError
+from csm_plugin.errors import CheckpointFormatError, TextError
 from csm_plugin.model.fields import read_json
+from csm_plugin.settings import check_speaker
 
-MAX_SPEAKERS = 100
 FILE = "tokenizer.json"
 BEGIN, END = "<|begin_of_text|>", "<|end_of_text|>"
 _SPEAKER, _TEXT = "0", "a"  # what a chat template is tried with
@@ -91,9 +91,7 @@ class SegmentTokenizer:
         Raises:
             InputError, TextError: as for `encode`.
         """
-        if not isinstance(speaker, int) or isinstance(speaker, bool) or not 0 <= speaker < MAX_SPEAKERS:
-            raise InputError(f"speaker is {speaker!r}; it must be a whole number from 0 to {MAX_SPEAKERS - 1}")
-        before = f"[{speaker}]{self._space}" + (f"{behind} " if behind else "")
+        before = f"[{check_speaker(speaker)}]{self._space}" + (f"{behind} " if behind else "")
         try:
             found = self._tokenizer.encode(before + text, add_special_tokens=False)
         except (TypeError, UnicodeError) as error:  # lone surrogates, which no UTF-8 has

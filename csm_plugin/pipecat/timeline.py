@@ -55,7 +55,7 @@ class TurnTimeline(BaseObserver):
         """Draw the last turns, one below the other, as a picture: PNG, SVG or PDF, by the path's suffix.
 
         Raises:
-            ModuleNotFoundError: matplotlib is not installed.
+            MissingExtraError: matplotlib is not installed.
         """
         from csm_plugin.pipecat.timeline_picture import draw
 
@@ -108,7 +108,10 @@ def _note_answer(turn: Turn, frame: Frame, now_s: float) -> bool:
         case AggregatedTextFrame() if frame.will_be_spoken and not isinstance(frame, TTSTextFrame):
             turn.said = f"{turn.said} {frame.text}".strip()
             turn.answered = True
-        case TTSAudioRawFrame() if turn.first_audio_s is None:
+        case TTSAudioRawFrame():
+            turn.made_s += frame.num_frames / frame.sample_rate
+            if turn.first_audio_s is not None:
+                return False
             turn.first_audio_s = now_s
         case BotStartedSpeakingFrame():
             turn.agent_speech.append(Stretch(now_s))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from csm_plugin.errors import MissingExtraError
+from csm_plugin.extras import install_command
 from csm_plugin.pipecat.turn import Stretch, Turn
 
 if TYPE_CHECKING:
@@ -25,12 +27,12 @@ def draw(turns: Sequence[Turn], path: Path) -> None:
     """Draw turns one below the other, on one scale; each begins at its left.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed.
+        MissingExtraError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("a picture of the turns needs matplotlib: pip install matplotlib") from error
+        raise MissingExtraError(f"a picture of the turns needs matplotlib: {install_command('eval')}") from error
     rows = max(1, len(turns))
     figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
@@ -50,7 +52,7 @@ def _draw_turn(axis: Axes, turn: Turn, width_s: float) -> None:
     axis.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
-    for stretches, height, colour in ((turn.user_speech, 2.5, USER), (turn.agent_speech, 1.0, AGENT)):
+    for stretches, height, colour in ((turn.user_speech, 2.5, USER), (turn.spoken, 1.0, AGENT)):
         for stretch in stretches:
             left, right = stretch.start_s - start_s, (stretch.end_s or end_s) - start_s
             axis.barh(height, right - left, left=left, height=0.55, color=colour, alpha=0.85)
@@ -92,7 +94,7 @@ def _end_s(turn: Turn) -> float:
 
 
 def _moments(turn: Turn) -> list[float]:
-    stretches: list[Stretch] = [*turn.user_speech, *turn.agent_speech]
+    stretches: list[Stretch] = [*turn.user_speech, *turn.spoken]
     moments = [moment for stretch in stretches for moment in (stretch.start_s, stretch.end_s)]
     moments += [turn.first_token_s, turn.first_audio_s, turn.interrupted_s, *(word.at_s for word in turn.words)]
     return [moment for moment in moments if moment is not None]

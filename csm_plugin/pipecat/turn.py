@@ -37,6 +37,8 @@ class Turn:
         words: what was heard of it, by the word.
         interrupted_s: when the user cut it off.
         heard: what the LLM's context has of it.
+        answered: whether the agent has begun to answer.
+        made_s: how much sound came out of the service, in seconds.
     """
 
     number: int
@@ -50,6 +52,15 @@ class Turn:
     interrupted_s: float | None = None
     heard: str = ""
     answered: bool = False
+    made_s: float = 0.0
+
+    @property
+    def spoken(self) -> list[Stretch]:
+        """Where the agent was heard; without a transport that tells, where its sound would be, played at once."""
+        if self.agent_speech or self.first_audio_s is None:
+            return self.agent_speech
+        end_s = self.first_audio_s + self.made_s
+        return [Stretch(self.first_audio_s, end_s if self.interrupted_s is None else min(end_s, self.interrupted_s))]
 
     @property
     def reply_delay_s(self) -> float | None:

@@ -15,8 +15,11 @@ Piece = Annotated[int, Field(ge=0, lt=2**16)]
 Frames = Annotated[int, Field(ge=0, lt=2**31)]
 Speaker = Annotated[int, Field(ge=0, le=99)]
 Name = Annotated[str, Field(max_length=256)]
-Text = Annotated[str, Field(max_length=16_384)]
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
+MAX_TEXT, MAX_TOP_K, MAX_SECONDS = 16_384, 65_536, 86_400
+"""What a message can hold: characters of a text, codes to draw from, and a day."""
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 
 
 class Shape(BaseModel):
@@ -29,12 +32,12 @@ class SamplingFields(Shape):
     """How codes are drawn, as `Sampling` takes it."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_k: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    max_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     trim_silence: bool = True
     depth_temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    depth_top_k: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    depth_top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K)] | None = None
 
     def sampling(self) -> Sampling:
         """Return it as the engine takes it."""
@@ -42,8 +45,12 @@ class SamplingFields(Shape):
 
     @classmethod
     def of(cls, sampling: Sampling) -> SamplingFields:
-        """Write a `Sampling` down."""
-        return cls(**dataclasses.asdict(sampling))
+        """Write a `Sampling` down; what is beyond all codes there are, and beyond a day, is no limit anyway."""
+        told = dataclasses.asdict(sampling)
+        for name, most in (("top_k", MAX_TOP_K), ("depth_top_k", MAX_TOP_K), ("max_seconds", MAX_SECONDS)):
+            if told[name] is not None:
+                told[name] = min(told[name], most)
+        return cls(**told)
 
 
 class WordTime(Shape):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from loguru import logger
 
 from csm_plugin.errors import SettingsError
+from csm_plugin.interruption import INTERRUPTED, tell_of_interruption
 from csm_plugin.server.app import create_app
 from csm_plugin.server.shared.connections import Socket, listen, protocol
 from csm_plugin.server.shared.service import Service
@@ -42,6 +44,7 @@ class Serving(uvicorn.Server):
         self._draining: asyncio.Task[None] | None = None
         self._signals = 0
         self.failed = False
+        self.interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Remember the loop, and start."""
@@ -51,9 +54,12 @@ class Serving(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal: drain, or end at once if that is under way."""
         self._signals += 1
+        self.interrupted |= sig == signal.SIGINT
         if self._signals > 1 or self._loop is None:
+            if self.interrupted:
+                tell_of_interruption()
             sys.stderr.flush()
-            os._exit(FAILED)  # whatever still runs is not waited for
+            os._exit(INTERRUPTED if self.interrupted else FAILED)  # whatever still runs is not waited for
         self._service.draining = True
         self._loop.call_soon_threadsafe(self.drain)
 
@@ -115,7 +121,9 @@ def serve(settings: ServerSettings, load: Callable[[], Engine] | None = None) ->
     host, port = listening.getsockname()[:2]
     logger.info("listening on http://{}:{}", f"[{host}]" if ":" in host else host, port, keys=len(settings.keys))
     server.run([listening])
-    return FAILED if server.failed or app.state.service.keeper.error is not None else OK
+    if server.failed or app.state.service.keeper.error is not None:
+        return FAILED
+    return INTERRUPTED if server.interrupted else OK
 
 
 def quiet_loggers() -> None:

@@ -53,8 +53,8 @@ def record_voice(path: Path, text: str, *, before_s: float) -> None:
 
 
 @contextmanager
-def caller(microphone: Path) -> Iterator[Page]:
-    """A browser page whose microphone plays a recording once."""
+def caller(microphone: Path, *, allowed: bool = True) -> Iterator[Page]:
+    """A browser page whose microphone plays a recording once, where it is allowed to have it."""
     assert CHROMIUM.exists(), f"no {CHROMIUM}: this test drives the page in it; install Debian's package chromium"
     flags = [
         "--no-sandbox",
@@ -66,7 +66,7 @@ def caller(microphone: Path) -> Iterator[Page]:
         "--disable-sync",
         "--disable-features=WebRtcHideLocalIpsWithMdns",
         "--autoplay-policy=no-user-gesture-required",
-        "--use-fake-ui-for-media-stream",
+        *(["--use-fake-ui-for-media-stream"] if allowed else []),
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={microphone}%noloop",
     ]

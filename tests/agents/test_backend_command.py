@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from agents.webrtc import main
 from tests.agents.browser import PATIENCE_MS, caller, heard, record_voice
 
 COMMAND = [sys.executable, "-m", "agents.webrtc", "--port", "0"]
@@ -26,7 +25,8 @@ def test_a_caller_hears_the_backend(tiny_checkpoint: Path, tmp_path: Path) -> No
         try:
             assert agent.stdout is not None
             assert agent.stdout.readline() == "Speaking with TTS_BACKEND sesame.\n"
-            url = next(word for word in agent.stdout.readline().split() if word.startswith("http")).rstrip(",")
+            words = (word.rstrip(",") for line in agent.stdout for word in line.split())
+            url = next(word for word in words if word.startswith("http://127.0.0.1:") and word.endswith("/"))
             record_voice(tmp_path / "voice.wav", "Hello.", before_s=60.0)
             with caller(tmp_path / "voice.wav") as page:
                 page.goto(url)
@@ -37,16 +37,6 @@ def test_a_caller_hears_the_backend(tiny_checkpoint: Path, tmp_path: Path) -> No
                 assert np.abs(heard(page)).max() > 300
                 expect(page.locator("li.agent").last).to_contain_text("Hello there", timeout=PATIENCE_MS)
                 agent.send_signal(signal.SIGINT)
-                assert agent.wait(PATIENCE_MS / 1000) == 0
+                assert agent.wait(PATIENCE_MS / 1000) == 130
         finally:
             agent.kill()
-
-
-def test_a_voice_and_a_backend_do_not_go_together(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("agents.webrtc.log_to_stderr", lambda: None)
-    monkeypatch.setenv("TTS_BACKEND", "sesame")
-    monkeypatch.setattr(sys, "argv", ["webrtc", "--port", "0", "--voice", "ann"])
-    assert main() == 1
-    assert "SettingsError: --voice" in capsys.readouterr().err

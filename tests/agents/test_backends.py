@@ -22,7 +22,7 @@ from pipecat.frames.frames import (
 from agents.backend_service import BackendTTS
 from agents.backends import Backend, chosen_backend
 from agents.voices import LazyEngine, SesameVoice
-from agents.webrtc import create_app
+from agents.webrtc.app import create_app
 from csm_plugin.engine import Engine
 from csm_plugin.errors import CSMError, SettingsError
 from tests.agents.edge_service import TONE_HZ, EdgeService, edge_service

@@ -68,7 +68,8 @@ def test_the_agent_ends_at_once_on_ctrl_c_when_nobody_calls(agent: subprocess.Po
     address_in(agent)
     agent.send_signal(signal.SIGINT)
     assert agent.stderr is not None
-    assert agent.wait(PATIENCE_S) == 0, agent.stderr.read()
+    assert agent.wait(PATIENCE_S) == 130
+    assert agent.stderr.read().endswith("agents.telephony: interrupted\n")
 
 
 def address_in(agent: subprocess.Popen[str]) -> str:
@@ -81,38 +82,6 @@ def address_in(agent: subprocess.Popen[str]) -> str:
         if f"{PUBLIC_URL}/twilio/voice" in line:
             return address
     pytest.fail("the agent ended without printing its addresses")
-
-
-@pytest.mark.parametrize(
-    ("changes", "options", "words"),
-    [
-        ({"PUBLIC_URL": ""}, [], "PUBLIC_URL is not set"),
-        ({"PUBLIC_URL": "http://voice.example.test"}, [], "PUBLIC_URL is 'http://voice.example.test'"),
-        ({"TWILIO_AUTH_TOKEN": ""}, [], "TWILIO_AUTH_TOKEN, TELNYX_PUBLIC_KEY or PLIVO_AUTH_TOKEN"),
-        ({"TELNYX_PUBLIC_KEY": "nonsense"}, [], "TELNYX_PUBLIC_KEY cannot be used"),
-        ({}, ["--calls", "0"], "--calls is 0"),
-        ({}, ["--model", "/nowhere/at/all"], "nowhere"),
-        ({"TTS_BACKEND": "piper"}, [], "TTS_BACKEND is 'piper'"),
-    ],
-)
-def test_what_is_missing_is_said_in_one_line(
-    changes: dict[str, str],
-    options: list[str],
-    words: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr("agents.telephony.__main__.log_to_stderr", lambda: None)
-    for name in list(os.environ):
-        if SETTINGS.match(name):
-            monkeypatch.delenv(name)
-    for name, value in (KEYS | changes).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["telephony", "--port", "0", *options])
-    assert main() == 1
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.fullmatch(r"\w+(Error|NotFound): .+", said)
-    assert words in said and AUTH_TOKEN not in said
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import httpx
 import pytest
 from aiortc import RTCPeerConnection
 from fastapi.testclient import TestClient
 
-from agents.webrtc import create_app
+from agents.webrtc.app import PAGE, create_app
 from tests.scripted_engine import ScriptedEngine
 
 BODIES = [{}, {"sdp": "x"}, {"type": "offer"}, {"sdp": "x", "type": "offer", "more": 1}, [], 3]
@@ -24,11 +25,15 @@ def client() -> TestClient:
 def test_the_page_and_its_parts_come_from_this_server_alone(client: TestClient) -> None:
     page = client.get("/")
     assert page.status_code == 200
-    for part in ("page.css", "page.js"):
-        assert part in page.text
+    parts = {"page.css", "page.js"}
+    assert all(part in page.text for part in parts)
+    for script in PAGE.glob("*.js"):
+        parts |= set(re.findall(r'from "\./([^"]+)"', script.read_text(encoding="utf-8")))
+    assert parts | {"index.html"} == {file.name for file in PAGE.iterdir()}
+    for part in parts:
         assert client.get(f"/{part}").status_code == 200
-        assert "http" not in client.get(f"/{part}").text
-    assert "http" not in page.text
+        assert "://" not in client.get(f"/{part}").text
+    assert "://" not in page.text
 
 
 def test_pipecats_own_page_is_there_too(client: TestClient) -> None:
@@ -36,13 +41,23 @@ def test_pipecats_own_page_is_there_too(client: TestClient) -> None:
     assert client.post("/start", json={"transport": "webrtc"}).json()["sessionId"]
 
 
-def test_the_status_tells_the_model_and_the_voice(client: TestClient) -> None:
-    assert client.get("/status").json() == {
+def test_the_status_tells_the_model_and_the_voice_and_who_answers(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    told = {
         "status": "ready",
         "transports": ["webrtc"],
         "model": "scripted",
         "voice": "ann",
+        "llm": None,
+        "with_ollama": "OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2 make agent",
     }
+    assert client.get("/status").json() == told
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "llama3.2")
+    assert client.get("/status").json() == told | {"llm": "llama3.2"}
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -75,7 +90,7 @@ def test_a_candidate_for_an_unknown_call_is_refused(client: TestClient) -> None:
 
 
 async def test_of_callers_who_come_at_once_only_so_many_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.webrtc.MAX_SESSIONS", 2)
+    monkeypatch.setattr("agents.webrtc.app.MAX_SESSIONS", 2)
     engine = ScriptedEngine()
     app = create_app(engine)
     peers = [RTCPeerConnection() for _ in range(5)]

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uvicorn
+from loguru import logger
 from playwright.sync_api import Page, expect
 
 from agents.brain import ScriptedBrain
-from agents.webrtc import create_app
+from agents.webrtc.app import create_app
 from tests.agents.browser import (
     HEARD_RATE_HZ,
     PATIENCE_MS,
@@ -75,7 +76,16 @@ def page(tmp_path: Path) -> Iterator[Page]:
         yield page
 
 
-def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page) -> None:
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """What is logged."""
+    told: list[str] = []
+    sink = logger.add(lambda message: told.append(message.record["message"]), level="INFO")
+    yield told
+    logger.remove(sink)
+
+
+def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page, log: list[str]) -> None:
     page.goto(agent.url)
     expect(page.locator("#about")).to_contain_text("scripted")
     page.get_by_role("button", name="Connect").click()
@@ -87,6 +97,12 @@ def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page)
     wait_for_reply(page, "Thinking")
     expect(state).to_have_text("Listening")
     wait(lambda: was_heard(page, agent.engine.segments[-1]))
+    # One wait was shown as 0.59 s, from the decision that the speech had ended, and as 3.08 s, from where it ended.
+    figures = page.locator("#figures")
+    expect(figures).to_have_text(re.compile(r"answered after \d+\.\d\d s"))
+    expect(page.locator("#timeline .facts").nth(1)).to_have_text(f"Turn 2 · {figures.inner_text()}")
+    assert [line for line in log if "answered" in line] == [f"session: turn 2 {figures.inner_text()}"]
+    assert "From the end of your speech" in (figures.get_attribute("title") or "")
 
     page.get_by_role("textbox").fill("How are you?")
     forget_states(page)
@@ -109,9 +125,9 @@ def test_a_caller_speaks_types_interrupts_and_hangs_up(agent: Agent, page: Page)
     assert page.locator("span.unheard").count() > 0
 
     rows = page.locator("#timeline li")
-    expect(rows).to_have_count(4)
-    expect(rows.nth(2)).to_contain_text("interrupted")
-    expect(rows.nth(3).locator(".word").last).to_have_text("hear?")
+    expect(rows).to_have_count(5)
+    expect(rows.nth(3)).to_contain_text("interrupted")
+    expect(rows.nth(4).locator(".word").last).to_have_text("hear?")
     page.screenshot(path=SCREENSHOTS / "webrtc-timeline.png")
 
     page.get_by_role("button", name="Hang up").click()

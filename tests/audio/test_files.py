@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from csm_plugin.audio import WavWriter, read_audio, to_int16, wav_header, write_wav
+from csm_plugin.audio import WavStream, WavWriter, read_audio, to_int16, wav_header, write_wav
 from csm_plugin.errors import AudioError
 
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(12_000) / 24_000)).astype(np.float32)
@@ -104,3 +106,60 @@ def test_the_header_makes_raw_samples_a_wav_file(tmp_path: Path) -> None:
         pcm, rate = soundfile.read(tmp_path / name, dtype="int16")
         assert rate == 24_000
         assert np.array_equal(pcm, samples)
+
+
+def of_unknown_length(path: Path) -> Path:
+    """Let a FLAC file not tell how long it is, as one that was sent while it was made."""
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
+def test_a_flac_file_that_does_not_tell_its_length_is_read(tmp_path: Path, seconds: float) -> None:
+    """libsndfile says 2^63 - 1 frames of it."""
+    sound = np.random.default_rng(0).normal(0, 0.1, round(24_000 * seconds)).astype(np.float32)
+    soundfile.write(tmp_path / "tone.flac", sound, 24_000)
+    whole, _ = read_audio(tmp_path / "tone.flac")
+    pcm, rate = read_audio(of_unknown_length(tmp_path / "tone.flac"), max_seconds=seconds)
+    assert rate == 24_000
+    assert np.array_equal(pcm, whole)
+    with pytest.raises(AudioError, match=r"longer than 0\.4 s"):
+        read_audio(tmp_path / "tone.flac", max_seconds=0.4)
+
+
+def test_a_stream_that_can_be_gone_back_in_tells_its_length_in_the_end(tmp_path: Path) -> None:
+    with (tmp_path / "out.wav").open("wb") as file:
+        file.write(b"before")
+        with WavStream(file, 24_000) as wav:
+            wav.write(TONE)
+            assert (tmp_path / "out.wav").read_bytes()[6:50] == wav_header(24_000)
+            wav.write(TONE)
+        file.write(b"after")
+    sound = np.tile(to_int16(TONE), 2).astype("<i2").tobytes()
+    assert (tmp_path / "out.wav").read_bytes() == b"before" + wav_header(24_000, 24_000) + sound + b"after"
+
+
+def test_in_memory_it_does_too() -> None:
+    memory = io.BytesIO()
+    with WavStream(memory, 24_000) as wav:
+        wav.write(TONE)
+    assert memory.getvalue()[:44] == wav_header(24_000, len(TONE))
+
+
+def test_a_pipe_and_a_file_that_is_appended_to_keep_the_header_of_unknown_length(tmp_path: Path) -> None:
+    (tmp_path / "out.wav").write_bytes(b"before")
+    with (tmp_path / "out.wav").open("ab") as file, WavStream(file, 24_000) as wav:
+        wav.write(TONE)
+    assert (tmp_path / "out.wav").read_bytes()[6:] == wav_header(24_000) + to_int16(TONE).astype("<i2").tobytes()
+    reading, writing = os.pipe()
+    with open(writing, "wb") as pipe, WavStream(pipe, 24_000) as wav:
+        wav.write(TONE[:100])
+    with open(reading, "rb") as pipe:
+        assert pipe.read()[:44] == wav_header(24_000)
+
+
+def test_more_than_a_wav_file_can_tell_is_of_unknown_length() -> None:
+    assert wav_header(24_000, 2**31) == wav_header(24_000)

@@ -17,6 +17,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     stand_in = Engine()
     for module in (say, doctor):
         monkeypatch.setattr(module, "load_engine", lambda model, device, parts=None: stand_in)
+        monkeypatch.setattr(module, "check_model", lambda model, voices=(): None)
     return stand_in
 
 

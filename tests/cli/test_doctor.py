@@ -9,6 +9,7 @@ import pytest
 
 from csm_plugin.cli import doctor, machine, main
 from csm_plugin.errors import CheckpointNotFound
+from csm_plugin.extras import install_command
 from tests.cli.speaking_engine import Engine
 
 
@@ -59,8 +60,9 @@ def test_a_model_that_is_not_there_is_missing_and_the_exit_code_says_so(
 def test_a_missing_extra_comes_with_its_install_command(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(machine, "EXTRAS", {"pipecat": ("no_such_module.at_all",)})
+    monkeypatch.setattr(machine, "EXTRAS", ["pipecat"])
+    monkeypatch.setattr(machine, "missing_modules", lambda extra: ["no_such_module"])
     main(["doctor", "--json"])
     told = report(capsys)
     assert told["extras"] == {"pipecat": False}
-    assert {"what": "the extra pipecat", "how": 'pip install "csm-plugin[pipecat]"'} in told["missing"]
+    assert {"what": "the extra pipecat", "how": install_command("pipecat")} in told["missing"]

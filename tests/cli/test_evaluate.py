@@ -13,6 +13,7 @@ from csm_plugin.cli import evaluate, main
 from csm_plugin.evaluation import terminal
 from csm_plugin.evaluation.conditions import NEEDS
 from csm_plugin.evaluation.evaluation import Evaluation, Order
+from csm_plugin.evaluation.heldout import HELD_OUT
 from csm_plugin.evaluation.table import Row
 
 ROWS = [Row("words", "word error", "7.5%", "≤ 8%", True), Row("speed", "RTF", "0.2", "≤ 0.15", False, "one core")]
@@ -28,6 +29,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
         return Evaluation({"model": order.model}, ROWS, [], None, None)
 
     monkeypatch.setattr(terminal, "evaluate", made_up)
+    monkeypatch.setattr(evaluate, "check_model", lambda model, voices=(): None)
     return given
 
 
@@ -62,12 +64,27 @@ def test_parts_voices_and_sampling_can_be_chosen(orders: list[Order], tmp_path: 
     assert second.voices == ()
 
 
-def test_the_help_names_all_parts() -> None:
+def test_the_help_names_all_parts_and_sentences() -> None:
     assert set(NEEDS) == set(evaluate.PARTS)
+    assert len(HELD_OUT) == evaluate.MOST_SENTENCES
 
 
-@pytest.mark.parametrize("wrong", [("--parts", "word"), ("--sentences", "0"), ("--temperature", "9")])
-def test_a_wrong_option_is_one_line(wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--parts", "word"),
+        ("--sentences", "0"),
+        ("--temperature", "9"),
+        ("--device", "gpu"),
+        ("--model", "nowhere"),
+        ("--voices", "nobody"),
+        ("--out", f"{__file__}/folder"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    wrong: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(["eval", *wrong]) == 1
 
     error = capsys.readouterr().err

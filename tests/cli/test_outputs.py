@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from csm_plugin.audio import wav_header
 from csm_plugin.cli import outputs
 from csm_plugin.errors import SettingsError
 
@@ -54,6 +55,13 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> list[Device]:
 
     monkeypatch.setitem(sys.modules, "sounddevice", SimpleNamespace(OutputStream=open_one, PortAudioError=NoDevice))
     return opened
+
+
+def test_standard_output_that_is_a_file_has_its_length_in_its_header(tmp_path: Path) -> None:
+    with (tmp_path / "out.wav").open("wb") as stream, outputs.wav_stream(stream, 24_000) as write:
+        write(TONE)
+        write(TONE)
+    assert (tmp_path / "out.wav").read_bytes()[:44] == wav_header(24_000, 2 * len(TONE))
 
 
 def test_a_device_plays_all_before_it_is_closed(devices: list[Device]) -> None:

@@ -59,9 +59,10 @@ def test_settings_reach_the_conversation(engine: Engine, tmp_path: Path) -> None
     assert engine.asked == {"voice": "ann", "speaker": 3, "sampling": Sampling(temperature=0, seed=7)}
 
 
-def test_a_wav_stream_goes_to_standard_output(engine: Engine, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_wav_file_goes_to_standard_output(engine: Engine, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Here it is a file, as with `> out.wav`, so that the header has the length in the end."""
     assert main(["say", "one two", "-o", "-"]) == 0
-    assert capfdbinary.readouterr().out == wav_header(SAMPLE_RATE_HZ) + FRAME.tobytes() * 2
+    assert capfdbinary.readouterr().out == wav_header(SAMPLE_RATE_HZ, 2 * len(FRAME)) + FRAME.tobytes() * 2
 
 
 def test_ctrl_c_leaves_a_valid_file_of_what_was_spoken(
@@ -107,7 +108,13 @@ def test_sentences_that_were_cut_off_are_told(
         (["hi", "--temperature", "9"], "temperature is 9.0"),
         (["hi", "--seed", "-1"], "seed is -1"),
         (["hi", "--voice", "zoe"], "this engine has: ann"),
-        (["hi", "-o", "nowhere/out.wav"], "in a folder that exists"),
+        (["hi", "--speaker", "100"], "speaker is 100"),
+        (["hi", "--device", "gpu"], "device is 'gpu'; allowed are"),
+        (["hi", "-o", "nowhere/out.wav"], "nowhere/out.wav (No such file or directory); give a name in a folder that"),
+        (["hi", "-o", "."], ". is a folder"),
+        (["hi", "-o", "/"], "/ is a folder"),
+        (["hi", "-o", ""], ". is a folder"),
+        (["hi", "-o", "out.aac"], "out.aac ends in .aac; sound is written as .wav, .flac"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_no_file(
@@ -141,6 +148,44 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)
     assert left.value.code == 2
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/null/out.wav"])
+def test_a_device_is_no_place_for_a_file(engine: Engine, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    """The finished file took the place of the device."""
+    assert main(["say", "hi", "-o", place]) == 1
+    assert capsys.readouterr().err.startswith(
+        ("csm: /dev/null is no file;", "csm: cannot write /dev/null/out.wav (Not")
+    )
+    assert not Path("/dev/null").is_file()
+
+
+def test_without_a_place_for_the_speech_one_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["say", "Hello"])
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "-o hello.wav" in error and "--play" in error
+
+
+def test_an_error_is_not_hidden_where_quiet_is_asked_for(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`-q` swallowed every error."""
+    engine.fault = lambda text: GenerationError("the model failed")
+    assert main(["say", "one two", "-q", "-o", str(tmp_path / "out.wav")]) == 1
+    assert capsys.readouterr().err == "csm: the model failed\n"
+
+
+def test_quiet_says_nothing_else(engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["say", "one two", "-q", "-o", str(tmp_path / "out.wav")]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("suffix", "form"), [(".flac", "FLAC"), (".OGG", "OGG"), (".opus", "OGG"), (".mp3", "MP3")])
+def test_the_name_of_the_file_says_its_format(engine: Engine, tmp_path: Path, suffix: str, form: str) -> None:
+    assert main(["say", "one two", "-o", str(tmp_path / f"out{suffix}")]) == 0
+    assert soundfile.info(tmp_path / f"out{suffix}").format == form
 
 
 def test_speech_is_played_by_a_program_that_takes_raw_samples(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import soundfile
 from csm_plugin.audio import read_audio, resample
 from csm_plugin.cli import main, outputs
 from csm_plugin.conversation import VoiceLibrary
+from csm_plugin.evaluation import recognition
 from csm_plugin.model.checkpoint import BUNDLED
 
 VOICES = BUNDLED / "csm-tiny" / "voices"
@@ -185,6 +187,25 @@ def test_a_taken_name_is_refused_and_replaced_by_force(capsys: Told, own_voices:
     assert (own_voices / "ann.wav").read_bytes() == before
     assert main(["voices", "add", "ann", str(VOICES / "alan.flac"), "--force"]) == 0
     assert (own_voices / "ann.wav").read_bytes() != before
+
+
+def test_the_words_of_another_recording_are_caught_by_the_recogniser(capsys: Told, own_voices: Path) -> None:
+    other = (VOICES / "ruth.txt").read_text(encoding="utf-8")
+    said = refused(capsys, "add", "ann", str(CLARA), "--text", other)
+    assert re.search(r"the text is not what is said in the recording: a recogniser hears [012] of its \d words", said)
+    assert not list(own_voices.glob("ann*"))
+    assert main(["voices", "add", "ann", str(CLARA)]) == 0
+    assert "words: a recogniser hears 100% of them as they are written" in capsys.readouterr().err
+
+
+def test_without_a_recogniser_a_voice_is_kept_and_that_is_said(
+    capsys: Told, own_voices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "moonshine_voice", None)
+    recognition._recogniser.cache_clear()
+    assert main(["voices", "add", "ann", str(CLARA)]) == 0
+    assert "not compared with the text; speech cannot be judged without the recogniser" in capsys.readouterr().err
+    recognition._recogniser.cache_clear()
 
 
 def test_a_text_that_cannot_be_what_is_said_is_refused_and_taken_by_force(capsys: Told, own_voices: Path) -> None:

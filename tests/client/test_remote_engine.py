@@ -14,6 +14,7 @@ import pytest
 
 from csm_plugin.audio import to_int16
 from csm_plugin.client import RemoteEngine
+from csm_plugin.client.engine import stream_url
 from csm_plugin.engine import Engine, VoicePrompt
 from csm_plugin.errors import (
     AudioError,
@@ -242,6 +243,25 @@ def test_what_the_server_refuses_is_raised_where_it_is_read(remote: RemoteEngine
         assert len(spoken(talk, "Still here.")) == 20  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("text", ["7% " * 1_365, "and so on " * 400], ids=["7%", "and so on"])
+def test_a_text_that_is_long_once_it_is_written_out_is_an_error_of_ours(remote: RemoteEngine, text: str) -> None:
+    """One of pydantic's came of more than a message can hold."""
+    with remote.conversation() as talk:
+        with pytest.raises(ContextFullError, match="split the text"):
+            list(talk.speak(text))
+        with pytest.raises(ContextFullError, match="split the text"):
+            talk.listen(text, np.zeros(24_000, np.float32)).wait(30)
+        assert len(spoken(talk, "Still here.")) == 20  # type: ignore[arg-type]
+
+
+def test_limits_beyond_what_a_message_can_hold_are_none(remote: RemoteEngine, local: Engine) -> None:
+    endless = Sampling(seed=3, top_k=10**6, depth_top_k=10**6, max_seconds=10**6)
+    with remote.conversation(sampling=endless) as far, local.conversation(sampling=endless) as near:
+        assert np.array_equal(spoken(far, "Hello."), spoken(near, "Hello."))  # type: ignore[arg-type]
+        far.interrupt(heard_s=10**6)
+        assert len(far.segments) == 1
+
+
 def test_a_full_server_says_so(tiny_checkpoint: Path) -> None:
     with (
         running(tiny_checkpoint, max_conversations=1, max_queue=0) as server,
@@ -288,7 +308,52 @@ def test_nobody_there_is_an_error_in_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:8000", "ftp://host", "ws://", "ws://user:key@host", "ws://host?key=1", 7]
+    "written",
+    ["http://{}", "http://{}/", "http://{}/v1", "http://{}/v1/", "HTTP://{}/v1", "ws://{}", "ws://{}/v1", "{}",
+     "{}/v1/", "ws://{}/v1/stream", "http://{}/v1/stream/", "http://{}/v1/audio/speech", " http://{}/v1 "],
+)  # fmt: skip
+def test_an_address_may_be_written_as_other_clients_have_it(server: RunningServer, written: str) -> None:
+    """`http://host:8000/v1`, which OpenAI's clients take, blamed the key."""
+    with RemoteEngine(written.format(f"127.0.0.1:{server.port}"), patience_s=20) as remote:
+        assert remote.model_name == server.engine.model_name
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://host/v1", "wss://host/v1/stream"),
+        ("wss://host:1/tts/v1/", "wss://host:1/tts/v1/stream"),
+        ("https://host/tts", "wss://host/tts/v1/stream"),
+        ("localhost:8000", "ws://localhost:8000/v1/stream"),
+        ("[::1]:8000/v1", "ws://[::1]:8000/v1/stream"),
+        ("host", "ws://host/v1/stream"),
+    ],
+)
+def test_an_address_leads_to_the_servers_socket(written: str, read: str) -> None:
+    assert stream_url(written) == read
+
+
+def test_an_address_without_a_socket_is_told_apart_from_a_wrong_key(
+    server: RunningServer, tiny_checkpoint: Path
+) -> None:
+    with pytest.raises(SettingsError, match="no /v1/stream at this address"):
+        RemoteEngine(f"{server.url}/elsewhere")
+    with running(tiny_checkpoint, api_keys="a") as locked, pytest.raises(SettingsError, match="refuses the api_key"):
+        RemoteEngine(f"{locked.url}/v1", "b")
+
+
+@pytest.mark.parametrize("name", ["\ud83d", "a" * 300, "", "ann\0"], ids=repr)
+def test_a_voice_prompt_may_be_called_anything(remote: RemoteEngine, local: Engine, name: str) -> None:
+    """A name that no message can hold ended the connection's thread."""
+    prompt = VoicePrompt(name, "This is me.", np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32))
+    with remote.conversation() as far, local.conversation(voice=prompt) as near:
+        far.configure(voice=prompt)
+        assert far.voice == name
+        assert np.array_equal(spoken(far, "Hello."), spoken(near, "Hello."))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://host", "ws://", "ws://user:key@host", "ws://host?key=1", "http//host", "host:port", "a b", 7]
 )
 def test_an_address_that_is_none_is_refused(url: object) -> None:
     with pytest.raises(SettingsError):

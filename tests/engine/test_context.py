@@ -62,6 +62,7 @@ def test_after_an_interruption_too(engine: Engine, eventually: Eventually) -> No
         spoken(talk, "First of all.")
         talk._session.ledger.begin_turn()
         reader = iter(talk.speak("A long and winding sentence that is cut off.", Sampling(temperature=0)))
+        eventually(lambda: (live := talk._session.live) is not None and live.is_full)  # the same chunks each time
         heard = 0
         while heard < 12:
             heard += len(next(reader).codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from csm_plugin.errors import CSMError
 from csm_plugin.evaluation import recognition
 from csm_plugin.evaluation.recognition import errors, hear, plain, word_error
+from csm_plugin.extras import install_command
 from tests.evaluation.conftest import Say
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
@@ -67,5 +69,5 @@ def test_without_the_recogniser_the_error_says_what_to_install(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "moonshine_voice", None)
     monkeypatch.setattr(recognition, "_recogniser", recognition._recogniser.__wrapped__)
 
-    with pytest.raises(CSMError, match=r'pip install "csm-plugin\[eval\]"'):
+    with pytest.raises(CSMError, match=re.escape(install_command("eval"))):
         hear(NOISE)

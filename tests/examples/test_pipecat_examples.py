@@ -56,7 +56,7 @@ async def test_csm_drops_in_for_another_service(
     contexts = []
     for name in ("openai", "csm"):
         await script.main(name, str(tmp_path / f"{name}.wav"), str(tiny_checkpoint))
-        contexts.append(capsys.readouterr().out)
+        contexts.append(capsys.readouterr().out.splitlines()[-1])
     assert contexts[0] == contexts[1] and script.REPLY in contexts[0]
     before, after = (read_audio(tmp_path / f"{name}.wav") for name in ("openai", "csm"))
     assert before[1] == after[1] == 24_000
@@ -68,7 +68,8 @@ async def test_two_speakers_share_a_conversation(
 ) -> None:
     script = example("pipecat_two_speakers")
     await script.main(str(tiny_checkpoint), str(tmp_path / "dialogue.wav"))
-    told = capsys.readouterr().out.splitlines()
+    *told, last = capsys.readouterr().out.splitlines()
+    assert last.startswith(f"{tmp_path / 'dialogue.wav'}: ")
     assert [(line.split(",")[0], line.split(": ", 1)[1]) for line in told] == [
         (f"speaker {speaker}", line) for speaker, line in script.DIALOGUE
     ]
@@ -88,10 +89,12 @@ async def test_a_second_voice_takes_over_and_says_what_failed(
 ) -> None:
     model = str(tiny_checkpoint)
     await example("pipecat_fallback").main(model, model, str(tmp_path / "fallback.wav"))
-    assert capsys.readouterr().out.splitlines() == [
+    *told, last = capsys.readouterr().out.splitlines()
+    assert last.startswith(f"{tmp_path / 'fallback.wav'}: ")
+    assert told == [
         "second speaks from now on",
-        "first ['This comes from the first one.']",
-        "second ['And this is said in any case.', 'That was all.']",
+        "first said ['This comes from the first one.']",
+        "second said ['And this is said in any case.', 'That was all.']",
     ]
     assert len(read_audio(tmp_path / "fallback.wav")[0]) > 24_000
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pipecat.frames.frames import LLMFullResponseEndFrame, LLMFullResponseStartFrame, LLMTextFrame, TTSSpeakFrame
 
+from csm_plugin.errors import MissingExtraError
+from csm_plugin.extras import install_command
 from csm_plugin.pipecat import CSMTTSService, TurnTimeline
+from csm_plugin.pipecat.timeline_picture import AGENT
 from csm_plugin.pipecat.turn import Turn
 from tests.pipecat.harness import running
 from tests.pipecat.room import Loudspeaker, talking
@@ -84,6 +88,21 @@ async def test_the_turns_are_drawn_as_a_picture(tmp_path: Path) -> None:
     assert "<svg" in drawn
 
 
+async def test_without_a_transport_the_picture_has_a_bar_for_the_agent(tmp_path: Path) -> None:
+    """Nobody tells there when the agent is heard, and its row was empty."""
+    timeline = TurnTimeline()
+    async with running(service(), observers=[timeline]) as session:
+        await session.send(TTSSpeakFrame("Good morning."))
+        await asyncio.sleep(2.0)
+    (turn,) = timeline.turns
+    assert not turn.agent_speech and turn.first_audio_s is not None
+    (bar,) = turn.spoken
+    assert bar.start_s == turn.first_audio_s
+    assert bar.end_s == pytest.approx(turn.first_audio_s + turn.made_s) and turn.made_s > 0.08
+    timeline.draw(tmp_path / "turns.svg")
+    assert AGENT in (tmp_path / "turns.svg").read_text()
+
+
 async def test_without_matplotlib_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
@@ -93,7 +112,7 @@ async def test_without_matplotlib_it_says_what_is_missing(tmp_path: Path, monkey
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ModuleNotFoundError, match="pip install matplotlib"):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("eval"))):
         TurnTimeline().draw(tmp_path / "nothing.png")
 
 

@@ -74,7 +74,7 @@ ROWS = (
     ),
     Row(
         "2,000 messages of nonsense: nested 150,000 deep, bad UTF-8, lone surrogates, NaN, huge numbers",
-        "4xx, or a close with 1007, 1008 or 1009; no 5xx; it still serves",
+        "4xx, `failed`, or a close with 1007, 1008 or 1009; no 5xx; it still serves",
         (
             "tests/reliability/test_nonsense.py",
             "tests/server/test_limits.py::test_a_socket_takes_anything_and_closes_with_a_reason_or_goes_on",

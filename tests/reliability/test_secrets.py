@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from loguru import logger
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from csm_plugin.audio import write_wav
+from csm_plugin.model.checkpoint import BUNDLED
 from csm_plugin.server.serving import CHATTY, quiet_loggers
 from tests.server.running import RunningServer, running, wait_until
 from tests.server.socket_client import client
 from tests.server.test_keeper import crash
 
-KEY, SENTENCE, RECORDING = "canary-key-QzJx", "The canary sang Zanzibarian songs.", "My name is Quillfeather."
+KEY, SENTENCE = "canary-key-QzJx", "The canary sang Zanzibarian songs."
+RECORDING = "My name is Quillfeather, and I like to sing."
 SECRETS = ("QzJx", "QZJX", "Zanzibar", "Quillfeather", "cWFuYXJ5", "Y2FuYXJ5")
 OWN = ("httpx", "httpcore")
 """Loggers of the test's own client."""
@@ -51,12 +51,12 @@ def log() -> Iterator[io.StringIO]:
 
 
 async def test_a_canary_is_heard_nowhere(
-    tiny_checkpoint: Path, tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    tiny_checkpoint: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     told: list[str] = []
     with running(tiny_checkpoint, api_keys=KEY, log_level="DEBUG") as server:
-        await use(server, tmp_path, told)
+        await use(server, told)
         model = server.engine._model
         prefill = model.prefill
 
@@ -65,7 +65,7 @@ async def test_a_canary_is_heard_nowhere(
             raise ValueError(f"{len(text)} {inputs.shape}")
 
         model.prefill = fail  # type: ignore[method-assign]
-        await use(server, tmp_path, told)
+        await use(server, told)
         model.prefill = prefill  # type: ignore[method-assign]
         first = server.engine
         first._scheduler._round = lambda sessions: crash()  # type: ignore[method-assign, assignment]
@@ -82,10 +82,9 @@ async def test_a_canary_is_heard_nowhere(
     print(f"0 hits in {len(logged):,} characters of logs, {len(metrics):,} of metrics and {len(told)} errors")
 
 
-async def use(server: RunningServer, folder: Path, told: list[str]) -> None:
+async def use(server: RunningServer, told: list[str]) -> None:
     """Use the server in every way, rightly and wrongly; keep what errors say."""
-    write_wav(folder / "voice.wav", np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32), 24_000)
-    voice = (folder / "voice.wav").read_bytes()
+    voice = (BUNDLED / "csm-tiny" / "voices" / "clara.flac").read_bytes()
     with httpx.Client(base_url=server.url, timeout=60) as session:
 
         def ask(method: str, path: str, **request: Any) -> None:
@@ -105,8 +104,8 @@ async def use(server: RunningServer, folder: Path, told: list[str]) -> None:
             ):
                 ask("POST", "/v1/audio/speech", json=order, headers=headers)
             ask("POST", "/v1/audio/speech", content=f'{{"input": "{SENTENCE}', headers=headers)
-            for file in (voice, voice[:60], RECORDING.encode()):
-                form = {"name": "ann", "text": RECORDING}
+            for file, text in ((voice, RECORDING), (voice, SENTENCE * 9), (voice[:60], RECORDING), (b"", RECORDING)):
+                form = {"name": "ann", "text": text}
                 ask("POST", "/v1/voices", data=form, files={"file": ("x", file)}, headers=headers)
             ask("POST", "/v1/audio/speech", json={"input": SENTENCE, "voice": "ann"}, headers=headers)
             ask("DELETE", "/v1/voices/ann", headers=headers)
@@ -123,6 +122,8 @@ async def use(server: RunningServer, folder: Path, told: list[str]) -> None:
                 await one.send("open", conversation=2, voice=SENTENCE)
                 told.append(str((await one.until("closed"))["error"]))
                 await one.send("speak", conversation=1, number=SENTENCE, text=SENTENCE)
+                told.append(str((await one.until("failed"))["error"]))
+                await one.socket.send(SENTENCE)
                 while True:
                     await one.receive()
         except ConnectionClosed as closed:

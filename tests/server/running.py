@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -163,3 +164,9 @@ class Stepped:
         self._allowed.acquire()
         self.made += 1
         return self._launch(rows, lengths, ranks)
+
+
+def listening_port() -> int:
+    """A port on which nobody listens yet."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])

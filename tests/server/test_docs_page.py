@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from csm_plugin.audio import write_wav
+from csm_plugin.model.checkpoint import BUNDLED
+from tests.accessibility import check_for_everybody
 from tests.server.running import RunningServer, running
 from tests.server.test_page import DESKTOP, KEY, PHONE, browsing, picture
 
@@ -46,7 +46,7 @@ def route(page: Page, method: str, path: str) -> Any:
     return card
 
 
-def test_it_tries_every_route_that_there_is(page: Page, locked: RunningServer, tmp_path: Path) -> None:
+def test_it_tries_every_route_that_there_is(page: Page, locked: RunningServer) -> None:
     told = httpx.get(f"{locked.url}/openapi.json", headers={"Authorization": f"Bearer {KEY}".encode()}).json()
     there = [(method.upper(), path) for path, operations in told["paths"].items() for method in operations]
     cards = page.locator("details")
@@ -69,11 +69,11 @@ def test_it_tries_every_route_that_there_is(page: Page, locked: RunningServer, t
     expect(speech.locator("pre")).to_contain_text("bad_text")
 
     name = f"ann-{page.viewport_size['width']}"  # type: ignore[index]
-    sound = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
-    write_wav(tmp_path / "ann.wav", sound, 24_000)
+    recording = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
     adding = route(page, "POST", "/v1/voices")
     adding.get_by_label("name").fill(name)
-    adding.get_by_label("file").set_input_files(tmp_path / "ann.wav")
+    adding.get_by_label("text").fill(recording.with_suffix(".txt").read_text(encoding="utf-8"))
+    adding.get_by_label("file").set_input_files(recording)
     adding.get_by_role("button", name="Send").click()
     expect(adding.get_by_role("status")).to_contain_text("201")
 
@@ -90,3 +90,12 @@ def test_its_fields_are_labelled_and_their_hints_are_read_out(page: Page) -> Non
     )
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
     assert lost == [] and len(ids) == len(set(ids))
+
+
+def test_axe_finds_nothing_at_any_size_in_either_scheme(page: Page) -> None:
+    check_for_everybody(page)
+    speech = route(page, "POST", "/v1/audio/speech")
+    speech.get_by_label("input").fill("...")
+    speech.get_by_role("button", name="Send").click()
+    expect(speech.locator(".alarm")).to_contain_text("422")
+    check_for_everybody(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ def server(tiny_checkpoint: Path) -> Iterator[RunningServer]:
 def routes() -> list[tuple[str, str]]:
     """Every route of the app: method and path. The socket is one too, when it is asked for as a page."""
     paths = create_app(settings()).openapi()["paths"]
-    told = [(method.upper(), path.replace("{name}", "x")) for path, methods in paths.items() for method in methods]
+    told = [(method.upper(), re.sub("{.*}", "x", path)) for path, methods in paths.items() for method in methods]
     sockets = [("GET", path) for path in ("/v1/stream", "/stream", "/ws")]
     return [*told, ("GET", "/openapi.json"), ("HEAD", "/openapi.json"), *sockets, ("GET", "/nothing")]
 
@@ -63,8 +64,14 @@ def test_the_routes_that_were_tried_are_all() -> None:
         "/metrics",
         "/nothing",
         "/openapi.json",
+        "/v1/audio/models",
         "/v1/audio/speech",
+        "/v1/audio/voice_consents",
+        "/v1/audio/voice_consents/x",
+        "/v1/audio/voices",
+        "/v1/audio/voices/x",
         "/v1/models",
+        "/v1/models/x",
         "/v1/stream",
         "/v1/stream/schema.json",
         "/v1/voices",
@@ -156,6 +163,111 @@ def test_an_allowed_page_is_told_so_before_it_asks(server: RunningServer) -> Non
     for origin, status in ((PAGE, 200), ("https://evil.example", 400)):
         answer = httpx.options(f"{server.url}/v1/audio/speech", headers={"Origin": origin, **asked})
         assert answer.status_code == status
+
+
+STAINLESS = (
+    "authorization,content-type,openai-organization,openai-project,x-stainless-arch,x-stainless-lang,x-stainless-os,"
+    "x-stainless-package-version,x-stainless-retry-count,x-stainless-runtime,x-stainless-runtime-version,"
+    "x-stainless-timeout,x-stainless-helper-method"
+)
+"""What openai's client for browsers asks to send."""
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/models", "/v1/audio/voices", "/v1/voices"])
+def test_openais_client_in_a_browser_is_let_through(server: RunningServer, path: str) -> None:
+    """Its own headers failed in the preflight."""
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": STAINLESS}
+    answer = httpx.options(server.url + path, headers={"Origin": PAGE} | asked)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    allowed = {name.strip() for name in answer.headers["access-control-allow-headers"].split(",")}
+    assert set(STAINLESS.split(",")) <= allowed
+    refused = httpx.options(server.url + path, headers={"Origin": "https://evil.example"} | asked)
+    assert refused.status_code == 400
+    assert "access-control-allow-origin" not in refused.headers
+
+
+APPS = (
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://*", "app://obsidian.md",
+    "tauri://localhost", "http://tauri.localhost", "capacitor://localhost", "vscode-webview://*", "file://",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def for_apps(tiny_checkpoint: Path) -> Iterator[RunningServer]:
+    with running(tiny_checkpoint, api_keys=KEY, allowed_origins=APPS) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("origin", "comes_in"),
+    [
+        ("chrome-extension://abcdefghijklmnopabcdefghijklmnop", True),
+        ("chrome-extension://anotherextensionanotherextension", False),
+        ("moz-extension://9f1d4f0e-0b1c-4b0e-9d0a-2f5a1a2b3c4d", True),
+        ("moz-extension://", False),
+        ("moz-extension://a/b", False),
+        ("app://obsidian.md", True),
+        ("app://obsidian.md.evil.example", False),
+        ("app://obsidian-md", False),
+        ("tauri://localhost", True),
+        ("http://tauri.localhost", True),
+        ("capacitor://localhost", True),
+        ("null", True),
+        ("file://", True),
+        ("https://evil.example", False),
+        ("https://evil.example#tauri://localhost", False),
+    ],
+)
+async def test_extensions_and_desktop_apps_come_in_if_they_are_allowed(
+    for_apps: RunningServer, server: RunningServer, origin: str, comes_in: bool
+) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    headers = {"Authorization": f"Bearer {KEY}", "Origin": origin}
+    for where, welcome in ((for_apps, comes_in), (server, False)):
+        async with httpx.AsyncClient(base_url=where.url) as page:
+            preflight = await page.options("/v1/audio/speech", headers={"Origin": origin, **asked})
+            answer = await page.get("/v1/models", headers=headers)
+            without_a_key = await page.get("/v1/models", headers={"Origin": origin})
+        assert preflight.status_code == (200 if welcome else 400)
+        assert answer.status_code == (200 if welcome else 403)
+        assert answer.headers.get("access-control-allow-origin") == (origin if welcome else None)
+        assert without_a_key.status_code == (401 if welcome else 403)
+        try:
+            async with client(where.ws, additional_headers=headers) as one:
+                assert one.hello["type"] == "hello"
+            assert welcome
+        except InvalidStatus:
+            assert not welcome
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*", "http://*.example", "file://*", "chrome-extension:", "chrome-extension://a/b", "://x",
+               "moz-extension://*a", "https://name/path", "data:text/html,x", "Null"]
+)  # fmt: skip
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(SettingsError, match="allowed_origins"):
+        read_settings(allowed_origins=origin, api_keys="a")
+
+
+@pytest.mark.parametrize("origin", ["null", "file://"])
+def test_pages_from_files_need_a_key(origin: str) -> None:
+    with pytest.raises(SettingsError, match=r"sandbox.*CSM_API_KEYS"):
+        read_settings(allowed_origins=origin)
+    assert read_settings(allowed_origins=origin, api_keys="a").allowed_origins == (origin,)
+
+
+GETS = [(method, path) for method, path in routes() if method == "GET" and path not in ("/v1/stream", "/stream", "/ws")]
+
+
+@pytest.mark.parametrize("path", [*(path for _, path in GETS), "/", "/page/page.js"])
+def test_wherever_there_is_get_there_is_head(server: RunningServer, path: str) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    full, head = (httpx.request(method, server.url + path, headers=headers) for method in ("GET", "HEAD"))
+    assert head.status_code == full.status_code
+    assert head.content == b""
+    assert head.headers["content-type"] == full.headers["content-type"]
+    assert httpx.head(server.url + path).status_code in (200, 401)
 
 
 async def test_a_foreign_page_opens_no_socket(server: RunningServer) -> None:

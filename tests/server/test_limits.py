@@ -73,6 +73,16 @@ OPERATIONS = [
     ("GET", "/ready"),
     ("GET", "/metrics"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/{id}"),
+    ("GET", "/v1/audio/models"),
+    ("GET", "/v1/audio/voices"),
+    ("POST", "/v1/audio/voices"),
+    ("DELETE", "/v1/audio/voices/{name}"),
+    ("GET", "/v1/audio/voice_consents"),
+    ("POST", "/v1/audio/voice_consents"),
+    ("GET", "/v1/audio/voice_consents/{id}"),
+    ("POST", "/v1/audio/voice_consents/{id}"),
+    ("DELETE", "/v1/audio/voice_consents/{id}"),
     ("GET", "/v1/stream/schema.json"),
     ("GET", "/v1/voices"),
     ("POST", "/v1/voices"),
@@ -173,6 +183,9 @@ def test_a_drop_in_socket_answers_anything_and_goes_on(server: RunningServer, pa
     wait_until(lambda: server.engine.stats().conversations == 0)
 
 
+HALF = "\ud83d"
+"""Half an emoji."""
+
 BODIES = {
     "nested": (b'{"input": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", 422),
     "bad UTF-8": (b'{"input": "\xff\xfe"}', 400),
@@ -235,6 +248,34 @@ def test_what_is_no_http_is_400(server: RunningServer, request_line: bytes) -> N
     with socket.create_connection(("127.0.0.1", server.port)) as plain:
         plain.sendall(request_line)
         assert plain.recv(4_096).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [{HALF: 1}, {"input": HALF}, {"voice": HALF}, {"voice": {"id": HALF}}, {"model": HALF}, {"user": HALF},
+     {"instructions": HALF}, {"response_format": HALF}, {"lang_code": HALF}, {"volume_multiplier": {HALF: HALF}}],
+    ids=str,
+)  # fmt: skip
+def test_half_an_emoji_in_any_field_is_answered_in_kind(server: RunningServer, order: dict[str, Any]) -> None:
+    body = json.dumps({"input": "Hello."} | order).encode()
+    headers = {"Content-Type": "application/json"}
+    answer = httpx.post(f"{server.url}/v1/audio/speech", content=body, headers=headers, timeout=60)
+    assert answer.status_code in (200, 400, 404, 422)
+    if answer.status_code != 200:
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/api/stream", "/generate", "/generate/wav", "/stream/chunks"])
+@pytest.mark.parametrize("order", [{HALF: 1}, {"text": HALF}, {"voice": HALF}, {"text": f"Hello {HALF}"}], ids=str)
+def test_half_an_emoji_in_any_field_of_a_drop_in_route_is_too(
+    server: RunningServer, path: str, order: dict[str, Any]
+) -> None:
+    body = json.dumps({"text": "Hello."} | order).encode()
+    headers = {"Content-Type": "application/json"}
+    answer = httpx.post(server.url + path, content=body, headers=headers, timeout=60)
+    assert answer.status_code in (200, 422)
+    if answer.status_code != 200:
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/v1/voices/..%2f..%2fetc%2fpasswd", "/%00", "/v1//models", "//x"])

@@ -62,11 +62,12 @@ def locked(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @contextmanager
-def browsing(url: str, **options: Any) -> Iterator[tuple[Page, list[bytes]]]:
+def browsing(url: str, *more_flags: str, **options: Any) -> Iterator[tuple[Page, list[bytes]]]:
     """A browser on the page, and the sound that its sockets get."""
     assert CHROMIUM.exists(), f"no {CHROMIUM}: this test drives the page in it; install Debian's package chromium"
     flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--autoplay-policy=no-user-gesture-required"]  # fmt: skip
+             "--disable-component-update", "--autoplay-policy=no-user-gesture-required",
+             *more_flags]  # fmt: skip
     got: list[bytes] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import av
@@ -231,22 +234,102 @@ async def test_what_cannot_be_done_is_told_and_the_socket_goes_on(
         assert (await one.say(1, 9, "Still here.", sampling=TWENTY)).ended[0]["reason"] == "length"
 
 
+HALF = "\ud83d"
+"""Half an emoji: what is left where a text is cut between two UTF-16 units."""
+
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "half an emoji as text": {"type": "speak", "conversation": 1, "number": 2, "text": HALF},
+    "half an emoji in a text": {"type": "append", "conversation": 1, "number": 2, "text": f"Fine {HALF}"},
+    "half an emoji as a voice": {"type": "configure", "conversation": 1, "number": 2, "voice": HALF},
+    "half an emoji as an uploaded voice": {
+        "type": "configure", "conversation": 1, "voice": {"name": HALF, "text": "Me.", "number": 2},
+    },
+    "half an emoji in words": {
+        "type": "recall", "conversation": 1, "number": 2, "speaker": 0, "text": "Hm.",
+        "words": [{"text": HALF, "start_s": 0, "end_s": 1}],
+    },
+    "half an emoji in what was heard": {"type": "listen", "conversation": 1, "number": 2, "text": HALF},
+    "half an emoji as a type": {"type": HALF, "conversation": 1, "number": 2},
+    "half an emoji as a field": {"type": "speak", "conversation": 1, "number": 2, "text": "Hi.", HALF: 1},
+    "half an emoji as a conversation": {"type": "speak", "conversation": HALF, "number": 2, "text": "Hi."},
+    "half an emoji as a number": {"type": "speak", "conversation": 1, "number": HALF, "text": "Hi."},
+    "half an emoji in a sampling": {
+        "type": "speak", "conversation": 1, "number": 2, "text": "Hi.", "sampling": {"seed": HALF},
+    },
+    "no such type": {"type": "nonsense", "conversation": 1, "number": 2},
+    "no type": {"conversation": 1, "number": 2},
+    "no conversation": {"type": "speak", "number": 2, "text": "Hi."},
+    "a negative conversation": {"type": "close", "conversation": -1},
+    "a field too many": {"type": "speak", "conversation": 1, "number": 2, "text": "Hi.", "extra": 1},
+    "a text too few": {"type": "speak", "conversation": 1, "number": 2},
+    "no number": {"type": "interrupt", "conversation": 1, "heard_s": float("nan")},
+    "a huge number": {"type": "speak", "conversation": 1, "number": 10**4_000, "text": "Hi."},
+    "a text too long": {"type": "speak", "conversation": 1, "number": 2, "text": "a" * 20_000},
+    "nested": {"type": "speak", "conversation": 1, "number": 2, "text": [[[[]]]] * 99},
+    "opened twice": {"type": "open", "conversation": 1},
+}  # fmt: skip
+
+
+def unusable(message: dict[str, Any]) -> str:
+    with json_of_any_length():
+        return json.dumps(message)
+
+
+@contextmanager
+def json_of_any_length() -> Iterator[None]:
+    """Let Python write whole numbers of any length."""
+    most = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(most)
+
+
+@pytest.mark.parametrize("message", UNUSABLE.values(), ids=UNUSABLE)
+async def test_a_message_that_cannot_be_used_fails_alone(server: RunningServer, message: dict[str, Any]) -> None:
+    """Half an emoji ended every conversation of its connection."""
+    async with client(server.ws) as one:
+        await one.send("open", conversation=1, sampling=TWENTY)
+        await one.send("open", conversation=2)
+        await one.send("speak", conversation=1, number=1, text="One two three.", sampling=TWENTY)
+        await one.socket.send(unusable(message))
+        failed = await one.until("failed")
+        for field in ("conversation", "number"):
+            asked = message.get(field)
+            assert failed[field] == (asked if isinstance(asked, int) and 0 <= asked < 2**32 else None)
+        assert failed["error"]["code"] in ("bad_text", "bad_input", "exists")
+        assert len(failed["error"]["message"]) > 10
+        await one.send("append", conversation=1, number=3, text="Still ")
+        await one.send("append", conversation=1, number=3, text="here.")
+        await one.send("commit", conversation=1, number=3)
+        await one.say(2, 1, "Here too.", sampling=TWENTY)
+        while not one.heard.get((1, 3)) or not one.heard[1, 3].done:
+            await one.receive()
+    alone = said_by(server, "One two three.")
+    np.testing.assert_allclose(one.heard[1, 1].samples.astype(int), alone, atol=1)
+
+
+async def test_a_conversation_that_cannot_be_opened_is_closed_alone(server: RunningServer) -> None:
+    async with client(server.ws) as one:
+        await one.send("open", conversation=1)
+        await one.send("open", conversation=2, voice=HALF)
+        closed = await one.until("closed")
+        assert (closed["conversation"], closed["error"]["code"]) == (2, "bad_input")
+        await one.say(1, 1, "Still here.", sampling=TWENTY)
+
+
+async def test_a_binary_message_of_no_kind_fails_alone(server: RunningServer) -> None:
+    async with client(server.ws) as one:
+        await one.send("open", conversation=1)
+        await one.upload(1, 5, b"1234", kind=9)
+        failed = await one.until("failed")
+        assert (failed["conversation"], failed["number"], failed["error"]["code"]) == (1, 5, "bad_input")
+        await one.say(1, 6, "Still here.", sampling=TWENTY)
+
+
 @pytest.mark.parametrize(
-    "message",
-    [
-        "no json",
-        '{"type": "nonsense"}',
-        '{"type": "open"}',
-        '{"type": "open", "conversation": -1}',
-        '{"type": "open", "conversation": 1, "extra": 1}',
-        '{"type": "interrupt", "conversation": 1, "heard_s": NaN}',
-        '{"type": "speak", "conversation": 1, "number": 1, "text": "\\ud800"}',
-        "[" * 30_000,
-        '{"type": "open", "conversation": 1' + "0" * 5_000 + "}",
-        b"short",
-        b"\x09" + bytes(20),
-    ],
-    ids=lambda message: repr(message)[:40],
+    "message", ["no json", "7", '["open"]', "[" * 30_000, "", b"short"], ids=lambda m: repr(m)[:20]
 )
 async def test_what_is_no_message_closes_the_socket_with_1008(server: RunningServer, message: str | bytes) -> None:
     async with client(server.ws) as one:

@@ -18,19 +18,28 @@ import pytest
 import soundfile
 from loguru import logger
 
-from csm_plugin.audio import to_int16, wav_header
-from csm_plugin.conversation import VoicePrompt
-from csm_plugin.errors import AudioError
+from csm_plugin.audio import read_audio, to_int16, wav_header
+from csm_plugin.cli import main
+from csm_plugin.conversation import VoiceLibrary, VoicePrompt
+from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
+from csm_plugin.engine import Engine
+from csm_plugin.errors import AudioError, SettingsError
+from csm_plugin.model.checkpoint import BUNDLED
+from csm_plugin.server.app import create_app
 from csm_plugin.server.formats.av_frames import samples_of
 from csm_plugin.server.shared import uploads
 from csm_plugin.server.shared.uploaded_voices import VoiceShelf
-from csm_plugin.server.shared.uploads import decode_upload
+from csm_plugin.server.shared.uploads import decode_channels, decode_upload
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling, VoiceStyle
 from tests.server.decoding import pitch_of
-from tests.server.running import RunningServer, running
+from tests.server.running import RunningServer, running, settings
 from tests.server.socket_client import client
 
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)).astype(np.float32)
+
+CLARA = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
+WORDS = CLARA.with_suffix(".txt").read_text().strip()
+SPOKEN, _ = read_audio(CLARA)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +72,8 @@ def opus_of(sound: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def add(
-    server: RunningServer, name: str, data: bytes | None = None, text: str = "This is me.", **more: str
-) -> httpx.Response:
-    files = {"file": ("x", file_of("WAV") if data is None else data)}
+def add(server: RunningServer, name: str, data: bytes | None = None, text: str = WORDS, **more: str) -> httpx.Response:
+    files = {"file": ("x", CLARA.read_bytes() if data is None else data)}
     return httpx.post(f"{server.url}/v1/voices", data={"name": name, "text": text, **more}, files=files, timeout=30)
 
 
@@ -74,11 +81,11 @@ def names(server: RunningServer) -> list[str]:
     return [voice["id"] for voice in httpx.get(f"{server.url}/v1/voices").json()["data"]]
 
 
-def test_a_voice_is_added_spoken_with_and_removed(server: RunningServer) -> None:
-    prompt = VoicePrompt("ann", "This is me.", decode_upload(file_of("WAV"), 30))
+def test_a_voice_is_added_spoken_with_and_removed(server: RunningServer, folder: Path) -> None:
     assert add(server, "ann").json() == {"id": "ann", "object": "voice", "source": "upload"}
     assert names(server) == ["ann"]
     assert add(server, "ann").status_code == 409
+    prompt = VoiceLibrary([folder]).get("ann")
     spoken = server.speak(voice="ann", response_format="pcm", seed=2)
     with server.engine.conversation(voice=prompt) as talk:
         alone = np.concatenate([to_int16(c.pcm) for c in talk.speak("Hello.", Sampling(seed=2))])
@@ -86,14 +93,15 @@ def test_a_voice_is_added_spoken_with_and_removed(server: RunningServer) -> None
     assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 204
     assert names(server) == []
     assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 404
-    assert server.speak(voice="ann").status_code == 422
+    assert "default one speaks" in server.speak(voice="ann").headers["warning"]
 
 
 @pytest.mark.parametrize("style", ["context", "continue"])
-def test_an_added_voice_keeps_its_style(server: RunningServer, style: VoiceStyle) -> None:
-    prompt = VoicePrompt("eve", "This is me.", decode_upload(file_of("WAV"), 30), style=style)
+def test_an_added_voice_keeps_its_style(server: RunningServer, folder: Path, style: VoiceStyle) -> None:
     assert add(server, "eve", style="before").status_code == 422
     assert add(server, "eve", style=style).status_code == 201
+    prompt = VoiceLibrary([folder]).get("eve")
+    assert prompt.style == style
     spoken = server.speak(voice="eve", response_format="pcm", seed=2)
     with server.engine.conversation(voice=prompt) as talk:
         alone = np.concatenate([to_int16(c.pcm) for c in talk.speak("Hello.", Sampling(seed=2))])
@@ -124,6 +132,63 @@ def test_every_usual_kind_of_file_is_read(kind: str) -> None:
     heard = decode_upload(opus_of(TONE) if kind == "opus" else file_of(kind), 30)
     assert len(heard) / SAMPLE_RATE_HZ == pytest.approx(1, abs=0.1)
     assert pitch_of(heard) == pytest.approx(440, abs=2)
+
+
+NOISY = SPOKEN + np.random.default_rng(0).normal(0, 0.03, len(SPOKEN)).astype(np.float32)
+LONG = np.tile(np.pad(SPOKEN, (0, 12_000)), 24)
+
+
+@pytest.mark.parametrize(
+    ("sound", "text", "said"),
+    [
+        (SPOKEN, "Hello.", "the text is not what is said in the recording: its 1 words take about"),
+        (SPOKEN, f"{WORDS} {WORDS}", "give exactly the words that are said"),
+        (np.stack([SPOKEN, np.clip(SPOKEN * 40, -1, 1)], axis=1), WORDS, "the recording is clipped"),
+        (NOISY, WORDS, "the recording is noisy"),
+        (SPOKEN[:14_400], WORDS, "s of speech; at least 1 s are needed"),
+        (np.zeros(48_000, np.float32), WORDS, "the recording is silent"),
+        (LONG, " ".join([WORDS] * 24), "longer than 60 s"),
+    ],
+    ids=["too few words", "too many words", "one channel clipped", "noisy", "short", "silent", "over a minute"],
+)
+def test_what_csm_voices_add_refuses_is_refused_in_the_same_words(
+    server: RunningServer, folder: Path, sound: np.ndarray, text: str, said: str
+) -> None:
+    """Uploads were taken as they were: a wrong transcript was found out when the voice spoke nonsense."""
+    answer = add(server, "bad", file_of("WAV", sound), text)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]["message"]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_upload_becomes_the_voice_that_csm_voices_add_makes_of_it(
+    server: RunningServer, folder: Path, own_voices: Path, tmp_path: Path, kind: str, channels: int
+) -> None:
+    sound = np.pad(SPOKEN / 3, 24_000) + 0.01
+    data = file_of(kind, sound if channels == 1 else np.stack([sound, sound / 2], axis=1))
+    (tmp_path / "ann").write_bytes(data)
+    assert main(["voices", "add", "ann", str(tmp_path / "ann"), "--text", WORDS]) == 0
+    assert add(server, "ann", data).status_code == 201
+    for ending in ("wav", "txt"):
+        assert (folder / f"ann.{ending}").read_bytes() == (own_voices / f"ann.{ending}").read_bytes()
+    assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 204
+
+
+def test_a_long_upload_is_cut_with_its_text_at_the_end_of_a_sentence(server: RunningServer, folder: Path) -> None:
+    assert add(server, "long", file_of("FLAC", LONG[: len(LONG) // 2]), " ".join([WORDS] * 12)).status_code == 201
+    voice = VoiceLibrary([folder]).get("long")
+    assert 20 < len(voice.pcm) / SAMPLE_RATE_HZ <= MAX_PROMPT_S
+    assert voice.text == " ".join([WORDS] * (len(voice.text) // len(WORDS)))
+    assert httpx.delete(f"{server.url}/v1/voices/long").status_code == 204
+
+
+def test_many_channels_at_a_high_rate_are_decoded_to_two_at_ours() -> None:
+    sound, rate = decode_channels(file_of("WAV", np.stack([np.repeat(TONE, 8)] * 8, axis=1), 192_000), 30)
+    assert (sound.shape, rate) == ((48_000, 2), 48_000)
+    sound, rate = decode_channels(file_of("WAV", np.stack([TONE, TONE / 2], axis=1), 22_050), 30)
+    assert (sound.shape, rate) == ((24_000, 2), 22_050)
 
 
 def test_other_rates_and_channels_are_brought_to_ours() -> None:
@@ -164,6 +229,8 @@ BAD_FILES = {
     "a playlist": b"#EXTM3U\n#EXTINF:10,\nhttp://169.254.169.254/latest\n",
     "a playlist behind a tag": b"ID3\x04\x00\x00\x00\x00\x00\x00#EXTM3U\nfile:///etc/passwd\n",
     "not finite": float_wav(np.full(1_000, np.nan)),
+    "16-bit values as float": float_wav(TONE * 32_767),
+    "float that is far too loud": float_wav(TONE * 10),
 }
 
 
@@ -187,6 +254,64 @@ def test_a_file_that_cannot_be_used_costs_little_and_says_why(
     assert names(server) == []
 
 
+def test_float_that_is_a_little_too_loud_is_clipped() -> None:
+    heard = decode_upload(float_wav(TONE * 5), 30)
+    assert np.abs(heard).max() == 1
+
+
+def test_a_voice_that_leaves_no_room_in_the_context_is_refused(server: RunningServer) -> None:
+    """It was taken, and whoever spoke with it had an error for ever."""
+    for data, text in ((None, "One thousand two hundred and thirty four words of text. " * 70), (None, "7% " * 1_300)):
+        answer = add(server, "long", data, text)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_voice")
+        assert "positions" in answer.json()["error"]["message"]
+    assert names(server) == []
+
+
+def test_a_voice_that_leaves_room_for_a_sentence_is_taken(server: RunningServer) -> None:
+    assert add(server, "thirty", file_of("FLAC", np.tile(TONE, 30)), "And so it goes on. " * 10).status_code == 201
+    assert server.speak(voice="thirty", response_format="pcm").status_code == 200
+    assert httpx.delete(f"{server.url}/v1/voices/thirty").status_code == 204
+
+
+@pytest.mark.parametrize("given", [{"default_voice": "nobody"}, {"default_voice": "alloy"}, {"default_voice": "../x"},
+                                   {"morgan": {"voice": "nobody"}}], ids=str)  # fmt: skip
+async def test_a_server_without_its_default_voice_is_never_ready(
+    tiny_checkpoint: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    failed: list[bool] = []
+    app = create_app(
+        settings(voices=tmp_path, **given),
+        lambda: Engine.load(tiny_checkpoint, device="cpu", max_conversations=1),
+        lambda: failed.append(True),
+    )
+    keeper = app.state.service.keeper
+    async with app.router.lifespan_context(app):
+        with pytest.raises(SettingsError, match=r"voice is '.*'.*known voices: none"):
+            await keeper.wait()
+        assert not keeper.is_ready
+    assert failed == [True]
+
+
+@pytest.mark.parametrize(
+    "given", [{"default_voice": "ann"}, {"morgan": {"voice": "ann"}}, {"morgan": {"voice": "speaker_7"}}], ids=str
+)
+async def test_a_server_with_its_default_voice_is_ready(
+    tiny_checkpoint: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    VoiceShelf(tmp_path).add(VoicePrompt("ann", "This is me.", TONE), [])
+    with running(tiny_checkpoint, voices=tmp_path, **given) as server:
+        assert server.speak(response_format="pcm").status_code == 200
+
+
+def test_the_default_voice_cannot_be_removed(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    VoiceShelf(tmp_path).add(VoicePrompt("ann", "This is me.", TONE), [])
+    with running(tiny_checkpoint, voices=tmp_path, default_voice="ann") as server:
+        answer = httpx.delete(f"{server.url}/v1/voices/ann")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "default_voice")
+        assert server.speak(response_format="pcm").status_code == 200
+
+
 def test_a_truncated_file_is_read_as_far_as_it_goes_or_refused() -> None:
     data = file_of("FLAC", np.tile(TONE, 5))
     for part in (0.3, 0.6, 0.9):
@@ -203,7 +328,8 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_or_refused() -> None:
 def test_a_name_that_is_none_is_refused(server: RunningServer, folder: Path, name: str) -> None:
     before = sorted(folder.rglob("*"))
     assert add(server, name).status_code == 422
-    assert server.speak(voice=name or "/").status_code == 422
+    spoken = server.speak(voice=name or "/")
+    assert spoken.status_code == 422 or "default one speaks" in spoken.headers["warning"]
     assert httpx.delete(f"{server.url}/v1/voices/{quote(name, safe='')}").status_code in (404, 405)
     assert sorted(folder.rglob("*")) == before
 
@@ -329,6 +455,23 @@ def test_there_are_only_so_many_voices(server: RunningServer) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "too_many")
     for number in range(5):
         httpx.delete(f"{server.url}/v1/voices/voice{number}")
+
+
+def test_a_voice_outlives_the_server_where_no_folder_is_given(tiny_checkpoint: Path, own_voices: Path) -> None:
+    """It lies in the user's data directory, and is an uploaded one, which can be removed, again and again."""
+    with running(tiny_checkpoint) as server:
+        assert add(server, "ann").status_code == 201
+        before = server.speak(voice="ann", response_format="pcm").content
+    assert (own_voices / "ann.wav").is_file()
+    with running(tiny_checkpoint) as server:
+        assert httpx.get(f"{server.url}/v1/voices").json()["data"] == [
+            {"id": "ann", "object": "voice", "source": "upload"}
+        ]
+        assert server.speak(voice="ann", response_format="pcm").content == before
+        assert httpx.delete(f"{server.url}/v1/voices/ann").status_code == 204
+    with running(tiny_checkpoint) as server:
+        assert names(server) == []
+    assert list(own_voices.iterdir()) == []
 
 
 def test_a_voice_outlives_the_server_where_a_folder_is_given(tiny_checkpoint: Path, tmp_path: Path) -> None:

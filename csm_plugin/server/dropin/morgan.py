@@ -14,10 +14,11 @@ from pydantic import BaseModel, Field
 from csm_plugin.errors import CSMError
 from csm_plugin.server.dropin.exchange import told_of
 from csm_plugin.server.dropin.orders import Order, Pcm, Text, Wire, base64_of, joined, speak_order, wav_file
-from csm_plugin.server.formats.encoders import MEDIA_TYPES, SoundFormat, encoded, encoder
+from csm_plugin.server.formats.encoders import MEDIA_TYPES, SoundFormat, encoded, sound_file
 from csm_plugin.server.formats.stretch import MAX_SPEED, MIN_SPEED, stretched
 from csm_plugin.server.http.sound_response import SoundResponse
-from csm_plugin.server.http.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, Name, event
+from csm_plugin.server.http.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, event
+from csm_plugin.server.http.speech_order import Name
 from csm_plugin.server.shared.errors import Refusal
 from csm_plugin.server.shared.service import Service
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
@@ -65,6 +66,11 @@ class MorganVoices(BaseModel):
     voices: list[str]
     current_voice: str
     current_model: str
+
+
+def is_own_voice(name: str) -> bool:
+    """Whether Morgan has a voice of that name by itself."""
+    return name == DEFAULT or SPEAKER_NAME.fullmatch(name) is not None
 
 
 def router(service: Service) -> APIRouter:
@@ -126,7 +132,7 @@ class MorganSpeech:
         """Give the answer of `/api/generate`, in one piece."""
         pcm = await joined(self._spoken())
         told = MorganAnswer(
-            audio_data=base64_of(self._file(pcm)),
+            audio_data=base64_of(sound_file(pcm, self.form)),
             format=self.form,
             duration=round(len(pcm) / SAMPLE_RATE_HZ, 3),
             metadata=Metadata(model=self._model, voice=self._voice, text_length=len(self._text)),
@@ -173,12 +179,6 @@ class MorganSpeech:
         if found := SPEAKER_NAME.fullmatch(self._voice):
             return None, int(found[1])
         return self._voice, 0
-
-    def _file(self, pcm: Pcm) -> bytes:
-        if self.form == "wav":
-            return wav_file(pcm)
-        with contextlib.closing(encoder(self.form)) as sound:
-            return sound.encode(pcm) + sound.finish()
 
 
 async def _rechunked(pieces: AsyncIterator[Pcm], samples: int | None) -> AsyncGenerator[Pcm, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from csm_plugin.server.http import web_page
 from csm_plugin.server.shared.errors import respond
+from csm_plugin.server.shared.origins import pattern_of
 from csm_plugin.server.shared.settings import ServerSettings, is_loopback
 
 OPEN_PATHS = frozenset({"/live", "/ready", "/health"}) | web_page.PATHS
@@ -30,7 +32,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
         self._keys = [_digest(key.encode()) for key in settings.keys]
-        self._origins = frozenset(settings.allowed_origins)
+        self._allowed = re.compile(pattern_of(settings.allowed_origins) or r"(?!)")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 401 or 403."""
@@ -64,7 +66,7 @@ class Gate:
         Without keys, a name is not enough to be its own: anyone can let a name of theirs lead to this machine.
         """
         origin = headers.get("origin")
-        if origin is None or origin in self._origins:
+        if origin is None or self._allowed.fullmatch(origin):
             return True
         host = headers.get("host", "")
         try:

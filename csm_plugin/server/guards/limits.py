@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from csm_plugin.server.shared.errors import respond
 from csm_plugin.server.shared.settings import ServerSettings
 
-UPLOADS = "/v1/voices"
+UPLOADS = frozenset({"/v1/voices", "/v1/audio/voices", "/v1/audio/voice_consents"})
 FORM_BYTES = 65_536
 """What an upload may have besides its file."""
 
@@ -29,7 +29,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         most = self._settings.max_body_bytes
-        if scope["path"] == UPLOADS:
+        if scope["path"] in UPLOADS:
             most = self._settings.max_upload_bytes + FORM_BYTES
         told = f"the body has more than {most:,} bytes, which is the most"
         announced = Headers(scope=scope).get("content-length", "0")

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the model that speaks here."""
+"""`GET /v1/models`, `/v1/models/{id}` and `/v1/audio/models`: the model that speaks here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from csm_plugin.server.http.speech import ERRORS
+from csm_plugin.server.http.speech import ERRORS, check_model
 from csm_plugin.server.shared.service import Service
 
 
@@ -27,13 +27,37 @@ class Models(BaseModel):
     data: list[Model]
 
 
+class NamedModel(BaseModel):
+    """A model, as Open WebUI reads it."""
+
+    id: str
+    name: str
+
+
+class AudioModels(Models):
+    """All models, as OpenAI's clients and Open WebUI read them."""
+
+    models: list[NamedModel]
+
+
 def router(service: Service) -> APIRouter:
     """Make the routes."""
-    routes = APIRouter(tags=["models"])
+    routes = APIRouter(tags=["models"], responses={503: ERRORS[503]})
 
-    @routes.get("/v1/models", responses={503: ERRORS[503]})
+    @routes.get("/v1/models")
     async def models() -> Models:
         """List the model that is loaded."""
         return Models(data=[Model(id=service.keeper.engine.model_name)])
+
+    @routes.get("/v1/models/{id:path}", responses={404: ERRORS[404]})
+    async def model(id: str) -> Model:
+        """Describe the model that is loaded, which other servers' names stand for."""
+        return Model(id=check_model(service, id))
+
+    @routes.get("/v1/audio/models")
+    async def audio_models() -> AudioModels:
+        """List the model that is loaded."""
+        name = service.keeper.engine.model_name
+        return AudioModels(data=[Model(id=name)], models=[NamedModel(id=name, name=name)])
 
     return routes

@@ -1,19 +1,19 @@
-"""`/v1/voices`: list, add by upload, remove. There are no voices by URL."""
+"""`/v1/voices`: list, add by upload, remove. There are no voices by URL.
+
+An upload is checked and prepared as `csm voices add` does it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import BaseModel
 
-from csm_plugin.conversation import VoicePrompt
-from csm_plugin.conversation.prepared_voice import MAX_PROMPT_S
 from csm_plugin.conversation.voice_folder import VOICE_NAME, check_voice_name
 from csm_plugin.server.http.speech import ERRORS
 from csm_plugin.server.shared.service import Service
-from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
+from csm_plugin.settings import VoiceStyle
 from csm_plugin.text.normalize import MAX_TEXT_CHARACTERS
 
 
@@ -36,7 +36,6 @@ class Voices(BaseModel):
 def router(service: Service) -> APIRouter:
     """Make the routes."""
     routes = APIRouter(tags=["voices"], responses={status: ERRORS[status] for status in (401, 403, 503)})
-    adding = asyncio.Lock()
 
     @routes.get("/v1/voices")
     async def voices() -> Voices:
@@ -46,29 +45,23 @@ def router(service: Service) -> APIRouter:
             + [Voice(id=name, source="upload") for name in service.shelf.names]
         )
 
-    @routes.post("/v1/voices", status_code=201, responses={status: ERRORS[status] for status in (413, 422)})
+    @routes.post("/v1/voices", status_code=201, responses={status: ERRORS[status] for status in (409, 413, 422)})
     async def add_voice(
         name: Annotated[str, Form(pattern=f"^{VOICE_NAME.pattern}$", description="How it is called.")],
         text: Annotated[str, Form(min_length=1, max_length=MAX_TEXT_CHARACTERS, description="The recording's words.")],
-        file: Annotated[UploadFile, File(description="WAV, FLAC, MP3 or Ogg, at most 30 s.")],
+        file: Annotated[UploadFile, File(description="WAV, FLAC, MP3 or Ogg, best 5 to 30 s, at most 60 s.")],
         style: Annotated[
             VoiceStyle | None, Form(description="How it is followed; as the model likes by default.")
         ] = None,
     ) -> Voice:
         """Add a voice from a recording and its words."""
         check_voice_name(name)
-        pcm = await service.decode(await file.read(), MAX_PROMPT_S)
-        async with adding:
-            prompt = VoicePrompt(name, text, pcm, SAMPLE_RATE_HZ, style)
-            await asyncio.to_thread(service.shelf.add, prompt, service.model_voices)
-        service.announce_voices()
+        await service.add_voice(name, text, await file.read(), style)
         return Voice(id=name, source="upload")
 
-    @routes.delete("/v1/voices/{name}", status_code=204, responses={404: ERRORS[404]})
+    @routes.delete("/v1/voices/{name}", status_code=204, responses={status: ERRORS[status] for status in (404, 409)})
     async def remove_voice(name: str) -> None:
         """Remove an uploaded voice."""
-        async with adding:
-            await asyncio.to_thread(service.shelf.remove, name)
-        service.announce_voices()
+        await service.remove_voice(name)
 
     return routes

@@ -13,7 +13,19 @@ from starlette.responses import FileResponse
 from csm_plugin.server.shared.service import Service
 
 FOLDER = Path(__file__).parents[1] / "page"
-PARTS = ("page.css", "page.js", "line.js", "player.js", "wave.js", "docs.css", "docs.js")
+PARTS = (
+    "page.css",
+    "page.js",
+    "docs.css",
+    "docs.js",
+    "door.js",
+    "line.js",
+    "player.js",
+    "recorder.js",
+    "voices.js",
+    "wav.js",
+    "wave.js",
+)
 FILES = {f"/page/{name}": FOLDER / name for name in PARTS} | {
     "/": FOLDER / "index.html",
     "/docs": FOLDER / "docs.html",

@@ -4,10 +4,11 @@ const CONVERSATION = 1;
 const [HEADER_BYTES, SOUND] = [16, 1];
 const PING_MS = 30_000;
 
-// Ask one of the server's routes; throws a Refused.
-export async function ask(path, key) {
+// Ask one of the server's routes; throws a Refused, or an Absent where no server answers.
+export async function ask(path, key, request = {}) {
   const headers = key ? { Authorization: `Bearer ${bytes(key)}` } : {};
-  const answer = await fetch(path, { headers });
+  const answer = await fetch(path, { ...request, headers }).catch(() => { throw new Absent(); });
+  if (answer.status === 204) return null;
   if (answer.ok) return answer.json();
   const told = await answer.json().catch(() => ({}));
   throw new Refused(answer.status, told.error?.message ?? `the server answers ${answer.status}`);
@@ -17,6 +18,12 @@ export class Refused extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;
+  }
+}
+
+export class Absent extends Error {
+  constructor() {
+    super("The server does not answer: it has ended, or cannot be reached. Start it again with csm serve; this page waits for it.");
   }
 }
 

@@ -1,18 +1,22 @@
 // The page: a text goes to the server, and comes back as sound, words and figures.
 
-import { Line, Refused, ask } from "./line.js";
-import { Player } from "./player.js";
+import { enter } from "./door.js";
+import { Absent, Line, ask } from "./line.js";
+import { Player, RATE_HZ } from "./player.js";
+import { Voices } from "./voices.js";
 import { Wave } from "./wave.js";
+import { save, wavOf } from "./wav.js";
 
-const RETRY_MS = 2_000;
 const $ = (id) => document.getElementById(id);
-const [order, text, voice, again, speak] = ["order", "text", "voice", "again", "speak"].map($);
+const [order, text, voice, manage] = ["order", "text", "voice", "manage"].map($);
+const [again, speak, keep] = ["again", "speak", "save"].map($);
 
 const player = new Player();
 const wave = new Wave($("wave"));
 let key = "";
 let line = null;
 let speech = null;
+let sound = []; // what was last spoken, as far as it came
 let turn_s = 0; // sound of this conversation since its last interruption, before what is being said
 
 // What is being said: its words, and the moments that count.
@@ -45,6 +49,8 @@ class Speech {
   hear(samples) {
     this.#last = performance.now();
     this.#first ||= this.#last;
+    sound.push(samples);
+    keep.disabled = false;
     player.push(samples);
     wave.push(samples);
     $("first").textContent = `${Math.round(this.#first - this.#ordered)} ms`;
@@ -58,7 +64,9 @@ class Speech {
     for (const { spans, words, start_s } of this.#pieces.filter(Boolean)) {
       words.forEach((word, place) => {
         const at = heard_s - start_s;
-        spans[place].className = at < word.start_s ? "" : at < word.end_s ? "now" : "said";
+        const [before, after] = [spans[place].className, at < word.start_s ? "" : at < word.end_s ? "now" : "said"];
+        spans[place].className = after;
+        if (after === "now" && before !== "now") spans[place].scrollIntoView({ block: "nearest" });
       });
     }
   }
@@ -82,7 +90,7 @@ const follow = {
     offer(voices);
   },
   opened: () => {
-    again.disabled = voice.disabled = speak.disabled = false;
+    for (const one of [again, voice, manage, speak]) one.disabled = false;
     if (!speech) tell("Ready");
   },
   voices: ({ voices }) => offer(voices),
@@ -110,10 +118,12 @@ const follow = {
   },
   draining: () => tell("The server is about to end.", "alarm"),
   gone: ({ reason }) => {
+    if (!line) return; // it was left for another
     if (!speech?.ended) stop("failed");
-    speak.disabled = false;
-    if ($("state").className === "alarm") return;
-    tell(`The conversation is over${reason ? `: ${reason}` : ""}. The next text begins a new one.`);
+    if ($("state").className !== "alarm") {
+      tell(`The conversation is over${reason ? `: ${reason}` : ""}. The next text begins a new one.`);
+    }
+    lookForServer();
   },
 };
 
@@ -123,8 +133,21 @@ function receive(message) {
 }
 
 function tell(words, kind = "") {
-  $("state").textContent = words;
   $("state").className = kind;
+  if ($("state").textContent !== words) $("state").textContent = words; // else a screen reader says it again
+}
+
+// See whether the server is still there; if it is not, wait for it and begin anew.
+async function lookForServer() {
+  try {
+    await ask("v1/models", key);
+    speak.disabled = false;
+  } catch (error) {
+    speak.disabled = error instanceof Absent;
+    if (!speak.disabled) return;
+    key = await enter(key, tell);
+    begin();
+  }
 }
 
 function offer(voices) {
@@ -134,7 +157,9 @@ function offer(voices) {
 }
 
 function begin() {
-  line?.close();
+  const left = line;
+  line = null;
+  left?.close();
   turn_s = 0;
   $("context").textContent = "–";
   $("fill").style.width = 0;
@@ -146,6 +171,8 @@ function start(words) {
   player.clear();
   wave.clear();
   $("words").replaceChildren();
+  sound = [];
+  keep.disabled = true;
   for (const id of ["first", "rtf", "length"]) $(id).textContent = "–";
   speech = new Speech(line.say(words));
   speak.textContent = "Stop";
@@ -181,35 +208,6 @@ function draw() {
   if (speech) requestAnimationFrame(draw);
 }
 
-// Wait until the server can speak, and for a key that it takes.
-async function enter() {
-  for (;;) {
-    try {
-      await ask("v1/models", key);
-      return;
-    } catch (error) {
-      if (error instanceof Refused && error.status === 401) {
-        $("wrong").textContent = key ? "The server does not know that key." : "";
-        key = await askForKey();
-      } else {
-        tell(error.message, "alarm");
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
-    }
-  }
-}
-
-function askForKey() {
-  $("door").showModal();
-  return new Promise((resolve) => {
-    $("door").addEventListener("close", () => {
-      const given = $("key").value;
-      $("key").value = "";
-      resolve(given);
-    }, { once: true });
-  });
-}
-
 order.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (speech) return stop("stopped");
@@ -234,7 +232,19 @@ again.addEventListener("click", () => {
   begin();
 });
 
+keep.addEventListener("click", () => save(wavOf(sound, RATE_HZ), `csm-${voice.value || "speech"}.wav`));
+
+const voices = new Voices(() => key, (name) => {
+  stop("failed");
+  if (![...voice.options].some(({ value }) => value === name)) voice.append(new Option(name, name));
+  voice.value = name;
+  begin();
+  order.requestSubmit();
+});
+manage.addEventListener("click", () => voices.open());
+
 window.addEventListener("resize", draw);
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 draw();
-await enter();
+key = await enter(key, tell);
 begin();

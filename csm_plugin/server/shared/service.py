@@ -19,10 +19,10 @@ from csm_plugin.server.shared.errors import Unavailable
 from csm_plugin.server.shared.metrics import Metrics
 from csm_plugin.server.shared.settings import ServerSettings
 from csm_plugin.server.shared.supervisor import EngineKeeper
-from csm_plugin.server.shared.uploaded_voices import VoiceShelf
-from csm_plugin.server.shared.uploads import decode_upload
+from csm_plugin.server.shared.uploaded_voices import FOREIGN_NAME, OPENAI_VOICES, VoiceShelf
+from csm_plugin.server.shared.uploads import decode_upload, decode_voice
 from csm_plugin.server.shared.watermark import WatermarkKey, refuse_watermark
-from csm_plugin.settings import Sampling
+from csm_plugin.settings import Sampling, VoiceStyle
 from csm_plugin.text.parts import split_utterances
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Service:
     """Sound and codes that conversations keep until a message uses them."""
     listeners: set[Listener] = field(default_factory=set)
     """Open sockets."""
+    changing_voices: asyncio.Lock = field(default_factory=asyncio.Lock)
     decoders: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DECODERS))
 
     @property
@@ -97,6 +98,20 @@ class Service:
             Unavailable, VoiceError: it cannot be had.
         """
         return self.shelf.find(name, lambda: self.model_voices)
+
+    def has_voice(self, name: str) -> bool:
+        """Whether there is a voice of that name."""
+        return name in self.voices
+
+    def stands_for_default(self, name: str) -> bool:
+        """Whether a voice that is not here means the default one: OpenAI's, `default`, and by the settings any name.
+
+        Never an address, a path, or one whose files are here and cannot be used.
+        """
+        if name in OPENAI_VOICES or name == "default":
+            return True
+        named = self.settings.unknown_voice == "default" and FOREIGN_NAME.fullmatch(name) is not None
+        return named and not self.shelf.keeps_files_of(name)
 
     @property
     def is_full(self) -> bool:
@@ -142,6 +157,32 @@ class Service:
         if engine.stats().conversations >= self.settings.max_open:
             raise EngineBusyError(f"{self.settings.max_open} conversations are open, which is the most", 5.0)
         return engine.conversation(self.find_voice(voice), speaker, sampling)
+
+    async def add_voice(self, name: str, text: str, recording: bytes, style: VoiceStyle | None = None) -> None:
+        """Make a voice of an uploaded recording as `decode_voice` does, keep it, and tell every socket.
+
+        Raises:
+            AudioError, VoiceError: the recording cannot be read, it and its text make no voice, or nothing could ever
+                be said with it.
+            Refusal: there is one of that name, or there are too many.
+            Unavailable: there is no engine.
+        """
+        async with self.decoders:
+            prompt = await asyncio.to_thread(decode_voice, name, text, recording, style)
+        async with self.changing_voices:
+            await asyncio.to_thread(self.keeper.engine.check_voice, prompt)
+            await asyncio.to_thread(self.shelf.add, prompt, self.model_voices)
+        self.announce_voices()
+
+    async def remove_voice(self, name: str) -> None:
+        """Remove an uploaded voice, and tell every socket.
+
+        Raises:
+            Refusal: none of that name was uploaded, or it is the default one.
+        """
+        async with self.changing_voices:
+            await asyncio.to_thread(self.shelf.remove, name)
+        self.announce_voices()
 
     def announce_voices(self) -> None:
         """Tell every socket which voices there are now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,9 +19,8 @@ from pydantic_settings import SettingsError as UnreadableError
 
 from csm_plugin.errors import SettingsError
 from csm_plugin.server.shared.morgan_settings import MorganSettings, of_morgan
+from csm_plugin.server.shared.origins import FROM_FILES, ORIGIN
 from csm_plugin.server.shared.watermark import WatermarkKey
-
-ORIGIN = re.compile(r"https?://[^/\s,*?#@]+")
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Several names; in the environment and on the command line separated by commas."""
@@ -49,7 +47,11 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; beyond loopback only with keys")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     api_keys: SecretStr = Field(SecretStr(""), description="keys that clients may use, separated by commas")
-    allowed_origins: Names = Field((), description="origins whose pages may use the server, `https://name[:port]`")
+    allowed_origins: Names = Field(
+        (),
+        description="origins whose pages may use the server: `https://name[:port]`, `chrome-extension://id`, "
+        "`moz-extension://*`, `app://name`, `tauri://localhost`; with keys also `file://`",
+    )
 
     voices: Path | None = Field(
         None,
@@ -57,6 +59,13 @@ class ServerSettings(BaseSettings):
         "own, see voices.md",
     )
     default_voice: str | None = Field(None, description="voice for requests that name none, or one of OpenAI's")
+    unknown_voice: Literal["default", "error"] = Field(
+        "default",
+        description="what a voice that is not here means on `/v1/audio/speech`: the default one, or an error",
+    )
+    instructions: Literal["ignore", "refuse"] = Field(
+        "ignore", description="what becomes of `instructions`, which CSM cannot follow"
+    )
     max_voices: int = Field(100, ge=0, description="voices that may be uploaded")
 
     watermark_enabled: bool | None = Field(
@@ -104,7 +113,10 @@ class ServerSettings(BaseSettings):
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             if not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin; write https://name or https://name:port, without a path")
+                raise ValueError(
+                    f"{origin!r} is no origin; write https://name or https://name:port, without a path, or an app's or "
+                    "extension's, like chrome-extension://id"
+                )
         return origins
 
     @field_validator("log_level", mode="before")
@@ -125,6 +137,11 @@ class ServerSettings(BaseSettings):
             raise ValueError(
                 f"host is {self.host!r}, which others can reach, and there are no keys: set CSM_API_KEYS, or listen on "
                 "127.0.0.1"
+            )
+        if not self.keys and (files := [origin for origin in self.allowed_origins if origin in FROM_FILES]):
+            raise ValueError(
+                f"allowed_origins has {files[0]}, which any page in a sandbox can be, and there are no keys: set "
+                "CSM_API_KEYS, or leave it out"
             )
         return self
 

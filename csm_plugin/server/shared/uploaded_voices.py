@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ OPENAI_VOICES = frozenset(
     "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()
 )  # fmt: skip
 """What clients of OpenAI's service ask for; where there is no voice of that name, the default one speaks."""
+
+FOREIGN_NAME = re.compile(r"(?=.*[^\W\d_])(?!.*\.\.)\w[\w .,()+'-]*")
+"""What other servers call a voice: words, with a letter in them; no addresses and no paths."""
 
 
 class VoiceShelf:
@@ -57,6 +61,11 @@ class VoiceShelf:
             )
 
     @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    @property
     def names(self) -> list[str]:
         """The uploaded voices that there are."""
         self._read()
@@ -66,6 +75,11 @@ class VoiceShelf:
         """Return those of an engine's voices that are not from this folder, which the engine may read too."""
         self._read()
         return [voice for voice in voices if voice not in self._stems]
+
+    def keeps_files_of(self, name: str) -> bool:
+        """Whether there is a recording of that name in the folder, whether it is a voice or not."""
+        self._read()
+        return name in self._stems
 
     def find(self, voice: str | None, others: Callable[[], Sequence[str]]) -> str | VoicePrompt | None:
         """Return a voice by name, for the engine to speak with.
@@ -117,8 +131,10 @@ class VoiceShelf:
         """Remove an uploaded voice; conversations that have it keep it.
 
         Raises:
-            Refusal: none of that name was uploaded.
+            Refusal: none of that name was uploaded, or it is the default one.
         """
+        if name == self._default:
+            raise Refusal("that is the default voice, which must stay", status=409, code="default_voice", param="name")
         if not VOICE_NAME.fullmatch(name) or name not in self.names:
             raise Refusal("no voice of that name was uploaded", status=404, code="voice_not_found", param="name")
         self._folder.remove(name)

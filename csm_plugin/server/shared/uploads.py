@@ -10,13 +10,21 @@ import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError
 
-from csm_plugin.audio.pcm import MAX_RATE_HZ, MIN_RATE_HZ
+from csm_plugin.audio.pcm import MAX_PEAK, MAX_RATE_HZ, MIN_RATE_HZ
+from csm_plugin.conversation import VoicePrompt
+from csm_plugin.conversation.prepared_voice import prepare_voice
 from csm_plugin.errors import AudioError
 from csm_plugin.server.formats.av_frames import samples_of
-from csm_plugin.settings import SAMPLE_RATE_HZ
+from csm_plugin.settings import SAMPLE_RATE_HZ, VoiceStyle
 
 MAX_DECODE_S = 2.0
 MAX_CHANNELS = 8
+MAX_VOICE_S = 60.0
+"""The longest recording of a voice; what is over 30 s is cut off at the end of a sentence."""
+
+MAX_KEPT_HZ = 48_000
+"""The highest rate at which channels are kept: a recording is looked at for clipping and noise as it was made."""
+
 FORMATS = {
     "wav": "pcm_s16le,pcm_s24le,pcm_s32le,pcm_u8,pcm_f32le,pcm_f64le,pcm_alaw,pcm_mulaw",
     "flac": "flac",
@@ -39,6 +47,32 @@ def decode_upload(data: bytes, max_seconds: float) -> npt.NDArray[np.float32]:
     Raises:
         AudioError: it is none of these, damaged, too long, or of an unusable rate or number of channels.
     """
+    sound, _ = _decoded(data, max_seconds, 1, SAMPLE_RATE_HZ)
+    return np.clip(sound[:, 0], -1.0, 1.0)
+
+
+def decode_channels(data: bytes, max_seconds: float) -> tuple[npt.NDArray[np.float32], int]:
+    """Decode such a file as it is, but for more than two channels or 48 kHz; else like `decode_upload`.
+
+    Returns:
+        float32 [samples, channels], full scale at 1 and not clipped there, and its rate in Hz.
+    """
+    return _decoded(data, max_seconds, 2, MAX_KEPT_HZ)
+
+
+def decode_voice(name: str, text: str, data: bytes, style: VoiceStyle | None = None) -> VoicePrompt:
+    """Make a voice of an upload, checked and prepared as `csm voices add` does it; else like `decode_upload`.
+
+    Raises:
+        AudioError, VoiceError: the file cannot be read, or it and its text make no voice.
+    """
+    sound, rate = decode_channels(data, MAX_VOICE_S)
+    voice = prepare_voice(text, sound, rate)
+    return VoicePrompt(name, voice.text, voice.pcm, SAMPLE_RATE_HZ, style)
+
+
+def _decoded(data: bytes, max_seconds: float, most_channels: int, rate_hz: int) -> tuple[npt.NDArray[np.float32], int]:
+    """Decode a file to so many channels at most; to mono at just that rate, and else at most at that rate."""
     form = sniff(data)
     options = {"codec_whitelist": FORMATS[form], "format_whitelist": form, "protocol_whitelist": ""}
     until = time.thread_time() + MAX_DECODE_S  # of work: on a busy machine it may take longer
@@ -49,29 +83,37 @@ def decode_upload(data: bytes, max_seconds: float) -> npt.NDArray[np.float32]:
             if not container.streams.audio:
                 raise AudioError("the file has no sound in it; upload a WAV, FLAC, MP3 or Ogg recording")
             stream = container.streams.audio[0]
-            stream.codec_context.thread_count = 1
-            _check(stream.codec_context.sample_rate, stream.codec_context.channels)
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+            codec = stream.codec_context
+            codec.thread_count = 1
+            _check(codec.sample_rate, codec.channels)
+            channels = min(codec.channels, most_channels)
+            rate = rate_hz if most_channels == 1 else min(codec.sample_rate, rate_hz)
+            resampler = av.AudioResampler(format="flt", layout=("mono", "stereo")[channels - 1], rate=rate)
             for frame in container.decode(stream):
                 _check(frame.sample_rate, frame.layout.nb_channels)
                 for out in resampler.resample(frame):
-                    pieces.append(samples_of(out))
+                    pieces.append(samples_of(out).reshape(-1, channels))
                     samples += out.samples
-                if samples > max_seconds * SAMPLE_RATE_HZ:
+                if samples > max_seconds * rate:
                     raise AudioError(f"the recording is longer than {max_seconds:g} s, which is the most: cut it")
                 if time.thread_time() > until:
                     raise AudioError(f"the file takes more than {MAX_DECODE_S:g} s to decode; send it as WAV")
-            pieces += [samples_of(out) for out in resampler.resample(None)]
+            pieces += [samples_of(out).reshape(-1, channels) for out in resampler.resample(None)]
     except (FFmpegError, ValueError, OverflowError, MemoryError) as error:
         if isinstance(error, AudioError):
             raise
         raise AudioError(f"the file cannot be decoded as {form} ({type(error).__name__}); it may be damaged") from None
-    sound = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    sound = np.concatenate(pieces) if pieces else np.zeros((0, 1), np.float32)
     if not len(sound):
         raise AudioError("the file holds no sound; it may be damaged or empty")
     if not np.isfinite(sound).all():
         raise AudioError("the recording has samples that are not finite numbers; export it again")
-    return np.clip(sound, -1.0, 1.0)
+    if (peak := float(np.abs(sound).max())) > MAX_PEAK:
+        raise AudioError(
+            f"the recording peaks at {peak:.4g}; float samples must lie in [-1, 1]: export it as 16-bit, or divided by "
+            "32,768"
+        )
+    return sound, rate
 
 
 def sniff(data: bytes) -> str:

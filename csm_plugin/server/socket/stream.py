@@ -8,24 +8,20 @@ from collections.abc import Awaitable
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from pydantic import ValidationError
 
 from csm_plugin.errors import CSMError
 from csm_plugin.protocol import messages as m
-from csm_plugin.protocol.wire import Kind, Packet
+from csm_plugin.protocol.wire import Kind
 from csm_plugin.server.shared.errors import Refusal
 from csm_plugin.server.shared.service import Service
 from csm_plugin.server.socket.peer import AWAY, LATER, VIOLATION, Peer
+from csm_plugin.server.socket.reading import Rejected, Unusable, read_message, read_packet
 from csm_plugin.server.socket.sender import fault
 from csm_plugin.server.socket.talk import Talk
 
 STATS_S = 1.0
 MAX_NEWS = 64
 """Messages about the server itself that may wait for a socket; it misses further ones."""
-
-
-class Rejected(Exception):
-    """The client broke the protocol; the socket closes with the reason."""
 
 
 def router(service: Service) -> APIRouter:
@@ -111,10 +107,10 @@ class Line:
         return any(talk.speaking for talk in self._talks.values())
 
     async def _take(self, text: str) -> None:
-        try:
-            message = m.CLIENT.validate_json(text)
-        except ValidationError as error:
-            raise Rejected(_told(error)) from None
+        message = read_message(text)
+        if isinstance(message, Unusable):
+            await self._refuse(message)
+            return
         if isinstance(message, m.Ping):
             await self._peer.send(m.Pong().model_dump_json())
             return
@@ -135,10 +131,10 @@ class Line:
             )
 
     async def _take_packet(self, message: bytes) -> None:
-        try:
-            packet = Packet.unpack(message)
-        except ValueError as error:
-            raise Rejected(str(error)) from None
+        packet = read_packet(message)
+        if isinstance(packet, Unusable):
+            await self._refuse(packet)
+            return
         talk = self._talks.get(packet.conversation)
         if talk is None or packet.kind is Kind.LEAD:
             return
@@ -148,9 +144,18 @@ class Line:
             failed = m.Failed(conversation=packet.conversation, number=packet.number, error=fault(error))
             await self._peer.send(failed.model_dump_json())
 
+    async def _refuse(self, message: Unusable) -> None:
+        """Tell what is wrong with a message; a conversation that it would have opened is closed."""
+        told, conversation = fault(message.error), message.conversation
+        if message.opens and conversation is not None and conversation not in self._talks:
+            await self._peer.send(m.Closed(conversation=conversation, error=told).model_dump_json())
+            return
+        failed = m.Failed(conversation=conversation, number=message.number, error=told)
+        await self._peer.send(failed.model_dump_json())
+
     async def _open(self, order: m.Open) -> None:
         if order.conversation in self._talks:
-            raise Rejected("that conversation is open already")
+            raise Refusal("that conversation is open already; close it first", status=409, code="exists")
 
         def died(error: CSMError) -> None:
             self._spawn(self._drop(order.conversation, error))
@@ -196,10 +201,3 @@ class Line:
         task = asyncio.create_task(quietly(), name="csm-line")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _told(error: ValidationError) -> str:
-    """Say what is wrong with a message, without what is in it; at most 120 bytes, as a close frame holds."""
-    first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-    place = ".".join(str(part)[:24] for part in first["loc"])
-    return f"{place}: {first['msg']}".encode("ascii", "replace")[:120].decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import soundfile
 
 from csm_plugin.errors import SettingsError
+from csm_plugin.model.checkpoint import BUNDLED
 from csm_plugin.server.shared.settings import print_settings, read_settings
 from tests.server.decoding import decode
-from tests.server.dropin.sounds import TEXT, read_base64, tone_wav
+from tests.server.dropin.sounds import TEXT, read_base64
 from tests.server.running import RunningServer, Stepped, running
 
 TTS_YAML = """\
@@ -65,7 +68,15 @@ def test_a_text_comes_back_as_a_wav_file_in_base64(server: RunningServer) -> Non
 def test_it_comes_in_the_format_that_is_asked_for(server: RunningServer, form: str) -> None:
     told = generate(server, output_format=form)
     assert told["format"] == form
-    assert len(decode(base64.b64decode(told["audio_data"]))) / 24_000 == pytest.approx(told["duration"], abs=0.1)
+    assert len(decode(base64.b64decode(told["audio_data"]))) / 24_000 == pytest.approx(told["duration"], abs=0.025)
+
+
+@pytest.mark.parametrize("form", ["wav", "mp3", "opus", "flac"])
+def test_a_file_in_base64_tells_its_own_length(server: RunningServer, form: str) -> None:
+    """FLAC said 2^63 - 1 frames."""
+    told = generate(server, output_format=form)
+    file = soundfile.info(io.BytesIO(base64.b64decode(told["audio_data"])))
+    assert file.frames / file.samplerate == pytest.approx(told["duration"], abs=0.001)
 
 
 def test_stream_true_gives_the_sound_itself(server: RunningServer) -> None:
@@ -91,8 +102,10 @@ def test_events_come_while_the_sound_is_made(server: RunningServer, stepped: Ste
 
 
 def test_the_voices_are_listed_and_spoken_with(server: RunningServer) -> None:
-    voice = {"name": "morgans", "text": "A tone."}
-    httpx.post(f"{server.url}/v1/voices", data=voice, files={"file": tone_wav(1.0)}, timeout=60).raise_for_status()
+    clara = BUNDLED / "csm-tiny" / "voices" / "clara.flac"
+    voice = {"name": "morgans", "text": clara.with_suffix(".txt").read_text()}
+    files = {"file": clara.read_bytes()}
+    httpx.post(f"{server.url}/v1/voices", data=voice, files=files, timeout=60).raise_for_status()
     told = httpx.get(f"{server.url}/api/voices").json()
     assert told["voices"][:3] == ["default", "speaker_0", "speaker_1"]
     assert "morgans" in told["voices"]

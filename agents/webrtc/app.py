@@ -1,4 +1,4 @@
-"""Talk with CSM in a browser: `python -m agents.webrtc`, then open the page that it names.
+"""The web application of the agent in a browser: its page, and what that asks for.
 
 The page at `/` needs nothing but this server. Pipecat's own page is at `/client`; it shows more of what happens inside,
 but loads its microphone code from the network.
@@ -6,20 +6,16 @@ but loads its microphone code from the network.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import io
 import json
-import socket
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.staticfiles import StaticFiles
 from loguru import logger
@@ -35,13 +31,11 @@ from pipecat.transports.smallwebrtc.request_handler import (
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 from agents.backends import Backend
-from agents.brain import make_brain
-from agents.command import fail, listen, log_to_stderr
+from agents.brain import WITH_OLLAMA, chosen_llm, make_brain
 from agents.recogniser import load_recogniser
 from agents.request_body import read_body
 from agents.session import run_session
-from agents.speech import add_options, describe, load_speech, make_tts, release
-from csm_plugin.errors import CSMError
+from agents.speech import make_tts
 from csm_plugin.interface import SpeechEngine
 
 with contextlib.redirect_stdout(io.StringIO()):
@@ -50,7 +44,7 @@ with contextlib.redirect_stdout(io.StringIO()):
 T = TypeVar("T")
 MAX_SESSIONS = 32
 MAX_BODY_BYTES = 262_144
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parents[1] / "page"
 
 
 def create_app(
@@ -98,7 +92,8 @@ def create_app(
     @app.get("/status")
     async def status() -> dict[str, Any]:
         model = speech.name if isinstance(speech, Backend) else speech.model_name
-        return {"status": "ready", "transports": ["webrtc"], "model": model, "voice": voice}
+        answers = {"llm": chosen_llm(), "with_ollama": WITH_OLLAMA}
+        return {"status": "ready", "transports": ["webrtc"], "model": model, "voice": voice} | answers
 
     @app.post("/start")
     async def start() -> dict[str, str]:
@@ -156,45 +151,3 @@ async def _read(request: Request, make: Callable[[dict[str, Any]], T]) -> T:
         return make(json.loads(await read_body(request, MAX_BODY_BYTES)))
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
         raise HTTPException(422, f"not a WebRTC request: {error}") from error
-
-
-def main() -> int:
-    """Load the engine once, then serve until interrupted."""
-    options = _options()
-    log_to_stderr()
-    try:
-        with listen(options.host, options.port) as listener:
-            _serve(listener, options)
-    except CSMError as error:
-        return fail(error)
-    except KeyboardInterrupt:
-        logger.info("ended")
-    return 0
-
-
-def _serve(listener: socket.socket, options: argparse.Namespace) -> None:
-    speech = load_speech(options)
-    host, port = listener.getsockname()[:2]
-    print(
-        f"{describe(speech, options.voice)}\n"
-        f"Open http://{host}:{port}/, press Connect, allow the microphone, and speak or type.\n"
-        "You may interrupt at any time. Ctrl-C ends it.",
-        flush=True,
-    )
-    try:
-        app = create_app(speech, voice=options.voice)
-        asyncio.run(uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve([listener]))
-    finally:
-        release(speech)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m agents.webrtc", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=7860, help="default: 7860; 0 takes a free one")
-    add_options(parser)
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

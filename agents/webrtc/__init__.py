@@ -1,0 +1,1 @@
+"""An agent in a browser. `app` is its web application, `__main__` starts it."""

@@ -1,0 +1,36 @@
+"""Whether a text is what is said in a recording, as far as a recogniser can tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from csm_plugin.errors import VoiceError
+from csm_plugin.evaluation.recognition import errors, hear, plain
+
+MOST_WRONG = 0.6
+"""Of csm-tiny's own voices the recogniser misses at most 0.33 of the words; with the text of another, at least 0.78."""
+
+
+def check_transcript(text: str, pcm: npt.NDArray[np.float32]) -> float:
+    """Make sure that a recogniser hears a text in its recording. Blocks; thread-safe.
+
+    Args:
+        text: normalised.
+        pcm: float32 [samples] in [-1, 1], mono, 24 kHz.
+
+    Returns:
+        the share of its words that the recogniser heard otherwise.
+
+    Raises:
+        VoiceError: it heard hardly any of them.
+        EvaluationError: the recogniser is not installed.
+    """
+    wrong, words = errors(plain(text), hear(pcm))
+    share = min(1.0, wrong / max(1, words))
+    if share > MOST_WRONG:
+        raise VoiceError(
+            f"the text is not what is said in the recording: a recogniser hears {round((1 - share) * words)} of its "
+            f"{words} words; write down, word for word, what is said"
+        )
+    return share
