@@ -62,6 +62,11 @@ class UserSpeech:
         """Whether somebody speaks."""
         return self._open is not None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether somebody spoke or speaks in this turn."""
+        return bool(self._spans) or self.goes_on
+
     def push(self, sound: bytes | memoryview, channels: int, sample_rate: int) -> None:
         """Take in the next piece of the input, int16; several channels become their mean.
 

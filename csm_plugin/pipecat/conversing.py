@@ -60,8 +60,8 @@ class ConversingService(TTSService):
         super().__init__(settings=complete(settings), **kwargs)
         self._engine: SpeechEngine | None = None
         self._talk: SpeechConversation | None = None
-        self._playback = PlaybackPosition(_loop_time_s)
-        self._heard = HeardSpeech(self._playback, _loop_time_s)
+        self._playback = PlaybackPosition(loop_time_s)
+        self._heard = HeardSpeech(self._playback, loop_time_s)
         if isinstance(engine, str | Path):
             self._model: str | Path = engine
             shared_engine(engine)
@@ -140,5 +140,6 @@ class ConversingService(TTSService):
         self._sync_model_name_to_metrics()
 
 
-def _loop_time_s() -> float:
+def loop_time_s() -> float:
+    """Seconds on the running event loop's clock."""
     return asyncio.get_running_loop().time()

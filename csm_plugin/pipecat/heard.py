@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from csm_plugin.pipecat.playback import PlaybackPosition
+from csm_plugin.pipecat.playback import MAX_CONTEXTS, PlaybackPosition
 from csm_plugin.pipecat.recorded import RecordedWords
 from csm_plugin.pipecat.spoken_turn import Sentence, SpokenTurn
 from csm_plugin.settings import FRAME_S
@@ -46,11 +47,15 @@ class HeardSpeech:
         self._turn = SpokenTurn()
         self._record = RecordedWords()
         self._cut: _Cut | None = None
-        self._aggregated = False
+        self._aggregated = False  # whether an assistant aggregator is known to be there
+        self._unanswered = False  # whether one said nothing after an interruption
+        self._protected: deque[Sentence] = deque(maxlen=MAX_CONTEXTS)
 
     def begin(self, sentence: Sentence) -> None:
         """Note that an utterance begins; `settle` goes before."""
         self._turn.begin(sentence)
+        if not sentence.interruptible:
+            self._protected.append(sentence)
 
     def show(self, context_id: str | None, spoken: str, recorded: str) -> None:
         """Note a text frame that went out; see `RecordedWords.show`."""
@@ -69,14 +74,34 @@ class HeardSpeech:
 
     def interrupt(self) -> None:
         """Note an interruption; the interruptible utterances are cancelled by then."""
-        kept = {sentence.context_id for sentence in self._turn.sentences if not sentence.interruptible}
         unfinished = any(sentence.live and not sentence.interruptible for sentence in self._turn.sentences)
         heard_frames = self._heard_frames()
-        self._position.interrupt(kept)
+        self._position.interrupt({sentence.context_id for sentence in self._protected})
         # The conversation can only be cut behind all that stays, and not while that is being spoken.
         if self._turn.frames and not unfinished:
             self._cut = _Cut(self._turn, heard_frames, self._clock())
             self._turn = SpokenTurn()
+
+    @property
+    def surviving(self) -> list[Sentence]:
+        """What an interruption leaves alone and was not all heard yet, in the order in which it is heard."""
+        return [one for one in self._protected if one.live or self._position.unheard_in(one.context_id) > 0]
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether an interruption would cut something off that was spoken."""
+        return any(
+            sentence.interruptible and self._position.unheard_in(sentence.context_id) > 0
+            for sentence in self._turn.sentences
+        )
+
+    @property
+    def awaits_commit(self) -> bool:
+        """Whether there is an interruption of which the assistant aggregator has still to say what it committed."""
+        cut = self._cut
+        if cut is None or cut.recorded or self._is_late(cut) or (self._unanswered and not self._aggregated):
+            return False
+        return not cut.turn.is_in(self._record)
 
     @property
     def due(self) -> bool:
@@ -89,6 +114,7 @@ class HeardSpeech:
         if cut is not None:
             complete = self._is_late(cut) or cut.turn.is_in(self._record)
             known = cut.recorded or (self._aggregated and complete)
+            self._unanswered = self._unanswered or (self._is_late(cut) and not cut.recorded)
             frames = cut.turn.cut_at(cut.heard_frames, self._record if known else None)
             self._record.drop({sentence.context_id for sentence in cut.turn.sentences if sentence.interruptible})
             talk.interrupt(heard_s=frames * FRAME_S)

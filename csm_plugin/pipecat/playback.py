@@ -14,6 +14,9 @@ MAX_CONTEXTS = 64
 MAX_LAG_S = 1.0
 """More than this the sound is not taken to lag behind the estimate: a transport that plays nothing must not stop it."""
 
+NOTHING_S = 1e-6
+"""Less than this is not sound that was left out, but what sums of seconds are off."""
+
 
 class PlaybackPosition:
     """How much of a service's sound its listener has heard. For one event loop; nothing here blocks.
@@ -74,6 +77,10 @@ class PlaybackPosition:
         handed_s = self._handed_s.get(context_id)
         return float("inf") if handed_s is None else handed_s - self._unheard().get(context_id, 0.0)
 
+    def unheard_in(self, context_id: str) -> float:
+        """How many seconds of an audio context's sound were not heard yet."""
+        return self._unheard().get(context_id, 0.0)
+
     def interrupt(self, kept: Container[str] = ()) -> None:
         """Note that the transport drops what was not heard yet, except for some audio contexts."""
         for context_id, unheard_s in self._unheard().items():
@@ -89,7 +96,7 @@ class PlaybackPosition:
             arrived_s = min(handed_s, self._left_s.get(context_id, 0.0)) if self._tracked else handed_s
             late_s = min(arrived_s, behind_s)
             behind_s -= late_s
-            if handed_s - arrived_s + late_s > 0:
+            if handed_s - arrived_s + late_s > NOTHING_S:
                 unheard[context_id] = handed_s - arrived_s + late_s
         return unheard
 

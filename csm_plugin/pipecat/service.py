@@ -16,8 +16,6 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     LLMContextAssistantTurnFrame,
-    LLMContextUserTurnFrame,
-    LLMFullResponseStartFrame,
     TTSAudioRawFrame,
     TTSTextFrame,
 )
@@ -32,10 +30,9 @@ from csm_plugin.errors import CSMError, SettingsError, TextError
 from csm_plugin.interface import SpeechEngine
 from csm_plugin.pipecat.aggregator import SpeechTextAggregator, write_out
 from csm_plugin.pipecat.arguments import engine_for, refuse_unknown, with_voice
-from csm_plugin.pipecat.conversing import ConversingService
+from csm_plugin.pipecat.attention import AttentiveService
 from csm_plugin.pipecat.heard import PATIENCE_S
-from csm_plugin.pipecat.listening import Listening
-from csm_plugin.pipecat.settings import speaks_english, user_speaker_of
+from csm_plugin.pipecat.settings import speaks_english
 from csm_plugin.pipecat.spoken_turn import Sentence
 from csm_plugin.pipecat.word_times import WordTimes
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -49,7 +46,7 @@ SILENCE_TIMEOUT_S = 30.0
 MAX_AHEAD_S = 4.0
 
 
-class CSMTTSService(ConversingService):
+class CSMTTSService(AttentiveService):
     """Speaks an LLM's text as it streams in, with one conversation of a CSM engine per service.
 
     The first clause of a reply goes out early; audio goes out as 80 ms frames of 24 kHz mono, equal to the engine's
@@ -104,6 +101,7 @@ class CSMTTSService(ConversingService):
         settings = with_voice(settings, voice)
         super().__init__(
             engine=engine_for(engine, model, settings),
+            max_ahead_s=max_ahead_s,
             settings=settings,
             sample_rate=SAMPLE_RATE_HZ,
             text_transforms=[*(text_transforms or []), ("*", self._write_out)],
@@ -113,14 +111,17 @@ class CSMTTSService(ConversingService):
             raise SettingsError("text_aggregation_mode is TOKEN; CSM speaks sentences: leave it out")
         self._text_aggregator = SpeechTextAggregator(language=self.text_aggregation_language)
         self._is_yielding_frames_synchronously = True
-        self._max_ahead_s = max_ahead_s
         self._speaking: dict[str, SpeechUtterance] = {}
         self._word_times = WordTimes()
-        self._listening = Listening()
 
     def can_generate_metrics(self) -> bool:
         """True: time to first byte, processing time and characters are reported."""
         return True
+
+    def add_text_transformer(self, *args: Any, **kwargs: Any) -> None:
+        """Add a text transform, as `TTSService` does; numbers and signs are written out after it."""
+        super().add_text_transformer(*args, **kwargs)
+        self._text_transforms.sort(key=lambda transform: transform[1] == self._write_out)
 
     async def stop(self, frame: EndFrame) -> None:
         """Play what is queued, then stop; a reply that its LLM never ended isn't waited for."""
@@ -144,23 +145,14 @@ class CSMTTSService(ConversingService):
         if isinstance(frame, LLMContextAssistantTurnFrame) and direction is FrameDirection.UPSTREAM:
             self._heard.record(frame.text)
             self._settle_if_due()
-        elif isinstance(frame, LLMContextUserTurnFrame):
-            self._heard.expect_records()
-            self._listening.understand(frame.text)
+            self._tell()
         await super().queue_frame(frame, direction, callback)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Speak text, follow the user's turn, stop at an interruption."""
+        """Stop at an interruption."""
         if isinstance(frame, InterruptionFrame):
             self._stop_speaking()
-        elif isinstance(frame, LLMFullResponseStartFrame) and not self._listening.texts_come:
-            await self._listen()
-        elif self._settings.listen:
-            self._listening.observe(frame)
         await super().process_frame(frame, direction)
-        # An interruption empties the queue, so that a turn that was understood may be announced no more.
-        if isinstance(frame, LLMContextUserTurnFrame | InterruptionFrame) and self._listening.is_due:
-            await self._listen()
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         """Push a frame; what text goes out is noted, to know later what was committed of it."""
@@ -200,6 +192,7 @@ class CSMTTSService(ConversingService):
         """
         await self.start_tts_usage_metrics(text)
         for piece in split_sentences(text):
+            await self._wait_for_turn(context_id)
             begun = await self._begin(piece, context_id)
             if begun is None:
                 continue
@@ -274,25 +267,6 @@ class CSMTTSService(ConversingService):
                 utterance.cancel()
         self._heard.interrupt()
         asyncio.get_running_loop().call_later(PATIENCE_S, self._settle_if_due)
-
-    async def _listen(self) -> None:
-        """Take the user's turn into the conversation's context."""
-        turn = self._listening.take()
-        if turn is None:
-            return
-        try:
-            talk = self.conversation
-        except CSMError:
-            return  # a reply to it will say so
-        before = self._heard.next_turn()
-        if not await self._listening.hand_over(turn, talk, user_speaker_of(self._settings)):
-            self._heard.resume(before)
-
-    async def _update_settings(self, delta: TTSSettings) -> dict[str, Any]:
-        changed = await super()._update_settings(delta)
-        if "listen" in changed:
-            self._listening = Listening()  # what was said before is nobody's business any more
-        return changed
 
     async def _handle_aggregated_text(self, src_frame: AggregatedTextFrame, context_id: str | None = None) -> None:
         """Speak text sentence by sentence, since following the words of a long text takes the square of its length."""

@@ -102,7 +102,7 @@ class SpokenTurn:
         total = self.frames
         heard_frames = min(max(heard_frames, 0), total)
         if record is None:
-            return heard_frames
+            return self._sure(heard_frames)
         fewest, most = self._bounds(record)
         frames = range(total + 1)
         low = bisect_left(frames, fewest, key=self._words_in)

@@ -54,6 +54,11 @@ class UserTurn:
         self._detected = False
         self._transcripts: deque[str] = deque(maxlen=MAX_TRANSCRIPTS)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there may be speech to it."""
+        return self._speech.is_there
+
     def observe(self, frame: Frame) -> None:
         """Take in what passes by; frames that are not about the user are ignored."""
         match frame:

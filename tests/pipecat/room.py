@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
@@ -31,6 +32,7 @@ from pipecat.processors.aggregators.llm_response_universal import LLMContextAggr
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
+from pipecat.turns.speculation_gate import SpeculationGate
 from pipecat.turns.user_start import VADUserTurnStartStrategy
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
@@ -81,7 +83,7 @@ class Loudspeaker(BaseOutputTransport):
 
 
 class Brain(FrameProcessor):
-    """Answers each context with the next of its replies, token by token.
+    """Answers each context with the next of its replies, token by token; holds what answers an unfinished turn.
 
     Args:
         replies: in their order; after the last it is silent. `None` in a reply's place answers nothing.
@@ -90,16 +92,27 @@ class Brain(FrameProcessor):
     def __init__(self, replies: Sequence[str]) -> None:
         super().__init__()
         self._replies = iter(replies)
+        self._gate = SpeculationGate()
         self.said: list[str] = []
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        for released, way in self._gate.process(frame, direction):
+            await super().push_frame(released, way)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
+        if isinstance(frame, EagerEndOfTurnCancelFrame) and self._gate.is_speculating:
+            await self._start_interruption()
         if not isinstance(frame, LLMContextFrame):
             await self.push_frame(frame, direction)
             return
+        self._gate.begin_speculation(frame.speculation)
         reply = next(self._replies, None)
-        if reply is None:
-            return
+        if reply is not None:
+            await self.answer(reply)
+
+    async def answer(self, reply: str) -> None:
+        """Say a reply, token by token."""
         self.said.append(reply)
         await self.push_frame(LLMFullResponseStartFrame())
         for token in re.findall(r"\s*\S+", reply):
@@ -178,9 +191,17 @@ async def talking(
     loudspeaker: Loudspeaker | None = None,
     user_params: LLMUserAggregatorParams | None = None,
     observers: list[BaseObserver] | None = None,
+    voices: FrameProcessor | None = None,
+    brain: Brain | None = None,
 ) -> AsyncIterator[Room]:
-    """Run a conversation; leaving ends it gracefully."""
-    context, speaker, brain, commits = LLMContext(), loudspeaker or Loudspeaker(), Brain(replies), Commits()
+    """Run a conversation; leaving ends it gracefully.
+
+    Args:
+        voices: what stands in the service's place, with the service in it.
+        brain: what answers instead of one with `replies`.
+    """
+    context, speaker, commits = LLMContext(), loudspeaker or Loudspeaker(), Commits()
+    brain = brain or Brain(replies)
     strategies = UserTurnStrategies(
         start=[VADUserTurnStartStrategy()], stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.05)]
     )
@@ -188,5 +209,7 @@ async def talking(
         context, user_params=user_params or LLMUserAggregatorParams(user_turn_strategies=strategies)
     )
     tracker = [PlaybackTracker(service.playback)] if tracked else []
-    async with running(user, brain, service, speaker, *tracker, assistant, commits, observers=observers) as session:
+    async with running(
+        user, brain, voices or service, speaker, *tracker, assistant, commits, observers=observers
+    ) as session:
         yield Room(session, service, brain, speaker, context, commits)
