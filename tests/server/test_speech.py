@@ -18,12 +18,13 @@ import pytest
 import soundfile
 
 from csm_plugin.audio import to_int16, wav_header
+from csm_plugin.server.formats.names import MEDIA_TYPES
 from csm_plugin.settings import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE_HZ, Sampling
 from tests.server.decoding import decode
 from tests.server.running import RunningServer, Stepped, running, wait_until
 
 TEXT = "Hello there, this is a sentence."
-FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+FORMATS = tuple(MEDIA_TYPES)
 TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg; codecs=opus",

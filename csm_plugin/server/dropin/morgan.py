@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field
 from csm_plugin.errors import CSMError
 from csm_plugin.server.dropin.exchange import told_of
 from csm_plugin.server.dropin.orders import Order, Pcm, Text, Wire, base64_of, joined, speak_order, wav_file
-from csm_plugin.server.formats.encoders import MEDIA_TYPES, SoundFormat, encoded, sound_file
+from csm_plugin.server.formats.encoders import encoded, sound_file
+from csm_plugin.server.formats.names import MEDIA_TYPES, SoundFormat
 from csm_plugin.server.formats.stretch import MAX_SPEED, MIN_SPEED, stretched
 from csm_plugin.server.http.sound_response import SoundResponse
 from csm_plugin.server.http.speech import ERRORS, EVENT_CONTENT, SOUND_CONTENT, event

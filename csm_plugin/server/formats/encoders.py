@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -18,20 +18,11 @@ import numpy.typing as npt
 
 from csm_plugin.audio import to_int16, wav_header
 from csm_plugin.server.formats.av_frames import frame_of
+from csm_plugin.server.formats.names import SoundFormat
 from csm_plugin.server.formats.sinks import File, Pipe
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
 Pcm = npt.NDArray[np.float32]
-SoundFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-
-MEDIA_TYPES: dict[SoundFormat, str] = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg; codecs=opus",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": f"audio/pcm; rate={SAMPLE_RATE_HZ}; channels=1",
-}
 
 
 @dataclass(frozen=True, slots=True)

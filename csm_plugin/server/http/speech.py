@@ -12,7 +12,8 @@ import numpy as np
 from fastapi import APIRouter, Response
 
 from csm_plugin.errors import CSMError
-from csm_plugin.server.formats.encoders import MEDIA_TYPES, Pcm, encoded
+from csm_plugin.server.formats.encoders import Pcm, encoded
+from csm_plugin.server.formats.names import MEDIA_TYPES
 from csm_plugin.server.formats.stretch import stretched
 from csm_plugin.server.http.sound_response import SoundResponse
 from csm_plugin.server.http.speech_order import STANDING_FOR_ANY, SpeechOrder

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from csm_plugin.server.formats.encoders import SoundFormat
+from csm_plugin.server.formats.names import SoundFormat
 from csm_plugin.server.formats.stretch import MAX_SPEED, MIN_SPEED
 from csm_plugin.server.shared.errors import Refusal
 from csm_plugin.settings import Sampling

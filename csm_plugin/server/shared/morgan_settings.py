@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from csm_plugin.server.formats.names import SoundFormat
+
 ANY_MODEL = frozenset({"csm", "csm-1b", "csm-streaming"})
 """How Morgan names CSM, whichever it is; here these mean the model that the server would load without the file."""
 
@@ -18,7 +20,7 @@ class MorganSettings(BaseModel):
     language: Literal["en"] = "en"
     voice: str = Field(default="default", min_length=1, max_length=256)
     speed: float = Field(default=1.0, ge=0.25, le=4)
-    output_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "wav"
+    output_format: SoundFormat = "wav"
     sample_rate: Literal[24_000] = 24_000
     streaming_enabled: bool = True
     chunk_size: int | None = Field(default=None, ge=1, le=480_000)
