@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
-from livekit.agents.voice import SpeechHandle, agent_activity, io
+from livekit.agents.voice import SpeechHandle, io
 
 from csm_plugin.errors import EngineClosedError, SettingsError
 from csm_plugin.livekit.listening import Listening
 from csm_plugin.livekit.options import TTSOptions, check_speaker
+from csm_plugin.livekit.speeches import check_supported, current_speech, has_turn, is_over, its_turn, when_over
 from csm_plugin.livekit.takes import Take, heard_frames
 from csm_plugin.settings import FRAME_S
 
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from csm_plugin.interface import SpeechConversation
 
 OpenTalk = Callable[[TTSOptions], Awaitable["SpeechConversation"]]
-_current_speech: Any = getattr(agent_activity, "_SpeechHandleContextVar", None)
-
-
-def current_speech() -> SpeechHandle | None:
-    """The session's speech on whose behalf the running task works; None outside a session."""
-    return None if _current_speech is None else _current_speech.get(None)
 
 
 class Context:
@@ -34,8 +29,9 @@ class Context:
 
     A reply is spoken in the conversation, and stays in it as far as it was heard: that is known when the session adds
     the reply to its history. What never gets there (a pre-emptive reply that is discarded, a failed attempt, a
-    fallback's probe) leaves nothing. So one reply is spoken at a time: the next one's speech is made once the fate of
-    the one before is known, and once the user's turn that it answers is part of the conversation.
+    fallback's probe) leaves nothing. So one reply is spoken at a time, in the order of the session's queue: the next
+    one's speech is made when it is its turn, for then the fate of the one before is known, and once the user's turn
+    that it answers is part of the conversation.
 
     For the session's event loop. It closes itself when the session does.
 
@@ -65,8 +61,7 @@ class Context:
         listen: bool = True,
         user_speaker: int | None = None,
     ) -> None:
-        if _current_speech is None:
-            raise RuntimeError("this version of livekit-agents is not supported; install livekit-agents 1.8")
+        check_supported()
         self._user_speaker = int(options.speaker == 0) if user_speaker is None else user_speaker
         check_speaker("user_speaker", self._user_speaker)
         self.check(options)
@@ -97,31 +92,29 @@ class Context:
         talk = self._opened
         return () if talk is None else talk.segments
 
-    async def begin(self, speech: SpeechHandle, options: TTSOptions) -> Take:
-        """Open a take, as soon as it is its turn.
+    async def begin(self, speech: SpeechHandle, options: TTSOptions, timeout_s: float | None = None) -> Take | None:
+        """Open a take, as soon as it is its turn; None if nothing more of the speech will be said.
+
+        Args:
+            timeout_s: how long the engine may take; waiting for other speech doesn't count.
 
         Raises:
             CSMError: the engine cannot be reached, or the voice is not known.
             EngineClosedError: the session ended meanwhile.
+            TimeoutError: the engine took too long.
         """
         while True:
             if self.closed:
                 raise EngineClosedError("the session's conversation has ended")
+            if is_over(speech):
+                return None
             if not self._may_speak(speech):
-                await self._changed.wait()
-            elif turns := self._turns_under_way:
-                await asyncio.wait(turns)
-            else:
-                talk = await self._conversation(options)
-                if self._may_speak(speech) and not self._turns_under_way:
-                    break
-        if options != self._options:
-            talk.configure(voice=options.voice, speaker=options.speaker, sampling=options.sampling)
-            self._options = options
-        take = Take(talk, speech=speech, normalize=options.normalize)
-        self._takes.append(take)
-        speech.add_done_callback(self._on_speech_done)
-        return take
+                await self._wait_for(speech)
+                continue
+            async with asyncio.timeout(timeout_s):
+                talk = await self._prepared(options)
+            if self._may_speak(speech) and not self._turns_under_way:
+                return self._take(talk, speech, options)
 
     def close(self) -> None:
         """Stop following the session, and end the conversation. Never blocks."""
@@ -151,8 +144,35 @@ class Context:
         return self._talk.result()
 
     def _may_speak(self, speech: SpeechHandle) -> bool:
-        """Whether a speech is confirmed, and nothing of another one is under way."""
-        return speech.scheduled and all(take.speech is speech for take in self._takes)
+        """Whether it is a speech's turn, and nothing of another one is under way."""
+        return has_turn(speech) and all(take.speech is speech for take in self._takes)
+
+    async def _wait_for(self, speech: SpeechHandle) -> None:
+        """Return when it may have become a speech's turn."""
+        awaited: list[Coroutine[Any, Any, Any]] = [self._changed.wait()]
+        if not has_turn(speech):
+            awaited.append(its_turn(speech))
+        signs = [asyncio.create_task(one, name="csm-turn") for one in awaited]
+        try:
+            await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for sign in signs:
+                sign.cancel()
+
+    async def _prepared(self, options: TTSOptions) -> SpeechConversation:
+        """The conversation, once it has the user's turns that are under way."""
+        if turns := self._turns_under_way:
+            await asyncio.wait(turns)
+        return await self._conversation(options)
+
+    def _take(self, talk: SpeechConversation, speech: SpeechHandle, options: TTSOptions) -> Take:
+        if options != self._options:
+            talk.configure(voice=options.voice, speaker=options.speaker, sampling=options.sampling)
+            self._options = options
+        take = Take(talk, speech=speech, normalize=options.normalize)
+        self._takes.append(take)
+        when_over(speech, lambda: self._on_turn_over(speech))
+        return take
 
     def _listen(self) -> Listening:
         return Listening(
@@ -193,8 +213,8 @@ class Context:
         else:
             self._settle(None)
 
-    def _on_speech_done(self, speech: SpeechHandle) -> None:
-        """What is left of a speech when it is over was not recorded: nobody heard it."""
+    def _on_turn_over(self, speech: SpeechHandle) -> None:
+        """What is left of a speech when its turn is over was not recorded: nobody heard it."""
         if any(take.speech is speech for take in self._takes):
             self._settle(0)
         self._notify()

@@ -221,9 +221,13 @@ class TTS(tts.TTS[Any]):
         async with asyncio.timeout(timeout_s):
             engine = await self._backend.engine()
         self._metadata["model_name"] = engine.model_name
-        if self.context is not None and speech is not None and not speech.done():
-            return await self.context.begin(speech, options)
-        return Take(await self._open_talk(options), normalize=options.normalize)
+        if self.context is not None and speech is not None:
+            take = await self.context.begin(speech, options, timeout_s)
+            if take is not None:
+                return take
+        async with asyncio.timeout(timeout_s):
+            talk = await self._open_talk(options)
+        return Take(talk, normalize=options.normalize)
 
     async def _open_talk(self, options: TTSOptions) -> SpeechConversation:
         engine = await self._backend.engine()

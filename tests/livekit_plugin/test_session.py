@@ -172,6 +172,7 @@ class TestPreemptiveSpeech:
             assert not engine.segments
             await first.aclose()
             confirmed._mark_scheduled()
+            confirmed._authorize_generation()
             run.session._conversation_item_added(ChatMessage(role="user", content=["Go on."]))
             assert "".join(words(await collect(second))) == "Confirmed."
             assert [segment.text for segment in engine.segments] == ["Confirmed."]
