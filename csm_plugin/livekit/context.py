@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession, ConversationItemAddedEvent
@@ -11,10 +11,11 @@ from livekit.agents.llm import ChatMessage
 from livekit.agents.voice import SpeechHandle, io
 
 from csm_plugin.errors import EngineClosedError, SettingsError
+from csm_plugin.livekit import speeches
+from csm_plugin.livekit.floor import Floor
 from csm_plugin.livekit.listening import Listening
 from csm_plugin.livekit.options import TTSOptions, check_speaker
-from csm_plugin.livekit.speeches import check_supported, current_speech, has_turn, is_over, its_turn, when_over
-from csm_plugin.livekit.takes import Take, heard_frames
+from csm_plugin.livekit.takes import Take
 from csm_plugin.settings import FRAME_S
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Context:
         listen: bool = True,
         user_speaker: int | None = None,
     ) -> None:
-        check_supported()
+        speeches.check_supported()
         self._user_speaker = int(options.speaker == 0) if user_speaker is None else user_speaker
         check_speaker("user_speaker", self._user_speaker)
         self.check(options)
@@ -70,9 +71,7 @@ class Context:
         self._is_speaking = is_speaking
         self._options = options
         self._talk: asyncio.Task[SpeechConversation] | None = None
-        self._takes: list[Take] = []  # of one speech, in the order in which they were spoken; their fate is not known
-        self._played_s: list[float] = []  # where playing stopped, by take
-        self._changed = asyncio.Event()
+        self._floor = Floor()
         self._output: io.AudioOutput | None = None
         self._listening = self._listen() if listen else None
         self.closed = False
@@ -106,14 +105,14 @@ class Context:
         while True:
             if self.closed:
                 raise EngineClosedError("the session's conversation has ended")
-            if is_over(speech):
+            if speeches.is_over(speech):
                 return None
-            if not self._may_speak(speech):
-                await self._wait_for(speech)
+            if not self._floor.is_free_for(speech):
+                await self._floor.wait(speech)
                 continue
             async with asyncio.timeout(timeout_s):
                 talk = await self._prepared(options)
-            if self._may_speak(speech) and not self._turns_under_way:
+            if self._floor.is_free_for(speech) and not self._turns_under_way:
                 return self._take(talk, speech, options)
 
     def close(self) -> None:
@@ -131,11 +130,11 @@ class Context:
         if self._talk is not None:
             self._talk.add_done_callback(_close_talk)
             self._talk.cancel()
-        self._notify()
+        self._floor.notify()
 
     @property
-    def _turns_under_way(self) -> set[asyncio.Task[None]]:
-        return set() if self._listening is None else self._listening.under_way
+    def _turns_under_way(self) -> asyncio.Task[None] | None:
+        return None if self._listening is None else self._listening.under_way
 
     @property
     def _opened(self) -> SpeechConversation | None:
@@ -143,26 +142,10 @@ class Context:
             return None
         return self._talk.result()
 
-    def _may_speak(self, speech: SpeechHandle) -> bool:
-        """Whether it is a speech's turn, and nothing of another one is under way."""
-        return has_turn(speech) and all(take.speech is speech for take in self._takes)
-
-    async def _wait_for(self, speech: SpeechHandle) -> None:
-        """Return when it may have become a speech's turn."""
-        awaited: list[Coroutine[Any, Any, Any]] = [self._changed.wait()]
-        if not has_turn(speech):
-            awaited.append(its_turn(speech))
-        signs = [asyncio.create_task(one, name="csm-turn") for one in awaited]
-        try:
-            await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for sign in signs:
-                sign.cancel()
-
     async def _prepared(self, options: TTSOptions) -> SpeechConversation:
         """The conversation, once it has the user's turns that are under way."""
         if turns := self._turns_under_way:
-            await asyncio.wait(turns)
+            await asyncio.wait([turns])
         return await self._conversation(options)
 
     def _take(self, talk: SpeechConversation, speech: SpeechHandle, options: TTSOptions) -> Take:
@@ -170,8 +153,8 @@ class Context:
             talk.configure(voice=options.voice, speaker=options.speaker, sampling=options.sampling)
             self._options = options
         take = Take(talk, speech=speech, normalize=options.normalize)
-        self._takes.append(take)
-        when_over(speech, lambda: self._on_turn_over(speech))
+        # What is left when its turn is over was not recorded: nobody heard it.
+        self._floor.give(take, speech, lambda: self._settle(0))
         return take
 
     def _listen(self) -> Listening:
@@ -179,7 +162,7 @@ class Context:
             self._session,
             lambda: self._conversation(self._options),
             speaker=self._user_speaker,
-            changed=self._notify,
+            changed=self._floor.notify,
         )
 
     async def _conversation(self, options: TTSOptions) -> SpeechConversation:
@@ -197,38 +180,36 @@ class Context:
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
         if isinstance(item, ChatMessage) and item.role == "assistant":
-            takes = [take for take in self._takes if take.speech is current_speech()]
-            if takes:
+            if self._floor.belongs_to(speeches.current_speech()):
                 self._commit(item)
         elif isinstance(item, ChatMessage) and item.role == "user" and self._listening is not None:
-            self._listening.take(item.text_content or "")
-        self._notify()
+            began_at_s = item.metrics.get("started_speaking_at")
+            self._listening.take(item.text_content or "", typed=speeches.is_typed(), began_at_s=began_at_s)
+            if (
+                not self._floor.takes
+            ):  # else it stands behind what is being said, of which it is not known what was heard
+                self._listening.hand_over()
+        self._floor.notify()
 
     def _commit(self, item: ChatMessage) -> None:
         """Keep what was heard of the reply that the session recorded."""
         if not self._is_speaking():
             self._settle(0)
         elif item.interrupted:
-            self._settle(heard_frames(self._takes, self._played_s, item.text_content or ""))
+            self._settle(self._floor.heard_frames(item.text_content or ""))
         else:
             self._settle(None)
-
-    def _on_turn_over(self, speech: SpeechHandle) -> None:
-        """What is left of a speech when its turn is over was not recorded: nobody heard it."""
-        if any(take.speech is speech for take in self._takes):
-            self._settle(0)
-        self._notify()
 
     def _settle(self, frames: int | None) -> None:
         """Keep so many frames of what was spoken last, None for all of them; the conversation is free for the next."""
         if self._opened is not None:
             self._opened.interrupt(heard_s=None if frames is None else frames * FRAME_S)
-        self._takes.clear()
-        self._played_s.clear()
+        self._floor.clear()
+        if self._listening is not None:
+            self._listening.hand_over()
 
     def _on_playback_finished(self, event: io.PlaybackFinishedEvent) -> None:
-        if self._takes:
-            self._played_s.append(event.playback_position)
+        self._floor.note_played(event.playback_position)
 
     def _watch(self, _event: object = None) -> None:
         """Follow the session's input and output, which may be set and changed at any time."""
@@ -241,15 +222,10 @@ class Context:
             self._output = output
         if self._listening is not None:
             self._listening.tap()
-        self._notify()
+        self._floor.notify()
 
     def _on_close(self, _event: object) -> None:
         self.close()
-
-    def _notify(self) -> None:
-        """Let whoever waits look again."""
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 async def _await(talk: Awaitable[SpeechConversation]) -> SpeechConversation:

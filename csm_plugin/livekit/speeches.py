@@ -32,6 +32,13 @@ def current_speech() -> SpeechHandle | None:
     return speech
 
 
+def is_typed() -> bool:
+    """Whether the user's turn that the running task adds to the history came as text."""
+    info = _task_info()
+    speech: SpeechHandle | None = None if info is None else info.speech_handle
+    return speech is not None and speech.input_details.modality == "text"
+
+
 def has_turn(speech: SpeechHandle) -> bool:
     """Whether it is this speech's turn to be said, until it was said to its end or interrupted."""
     turns = _turns(speech)
