@@ -51,6 +51,7 @@ class Speech:
         self._max_ahead_s = max_ahead_s
         self._played_by_s = 0.0  # when all that was emitted will have been played, if playing never waits
         self._take: Take | None = None
+        self._mute = False  # whether there was something to speak that gave no sound
 
     @property
     def seconds(self) -> float:
@@ -61,15 +62,20 @@ class Speech:
         """Speak all pieces, one after the other; text without anything to speak becomes a short silence.
 
         Raises:
-            APIError: the engine failed.
+            APIError: the engine failed, or gave no sound for something that can be spoken.
         """
         take = None
         try:
             async for piece in pieces:
-                if take is None:
-                    take = self._take = await self._open_take()
-                await self._speak(take, piece)
+                if piece.text:
+                    take = take or await self._open_take()
+                    self._take = take
+                    await self._speak(take, piece)
+                elif take is not None:
+                    self._emit_words([TimedToken(piece.written, 0.0, 0.0)], take.seconds)
             if take is not None and not take.seconds:
+                if self._mute:
+                    raise APIError("no audio frames: the engine gave no sound for the text")
                 self._emit(take, bytes(2 * FRAME_SAMPLES))
         except APIError:
             raise
@@ -97,6 +103,11 @@ class Speech:
                 raise APIStatusError("the speech was cancelled", status_code=CLIENT_CLOSED)
             if utterance.finish_reason == "length":
                 logger.warning("an utterance was cut off at its maximal length")
+            if not spoken.frames:
+                self._mute = True
+                logger.warning("the engine gave no sound for a sentence; it counts as not said")
+                take.withdraw(spoken)
+                return
         self._emit_words(spoken.transcript.finish(take.seconds - spoken.start_s), spoken.start_s)
 
     def _take_in(self, take: Take, spoken: SpokenPiece, chunk: SpeechChunk) -> None:

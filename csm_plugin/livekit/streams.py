@@ -43,7 +43,7 @@ class ChunkedStream(base.ChunkedStream):
 
     async def _pieces(self) -> AsyncGenerator[Piece, None]:
         cutter = PieceCutter(early=False)
-        for piece in cutter.feed(self._input_text) + cutter.flush():
+        for piece in cutter.feed(self._input_text) + cutter.flush() + cutter.rest():
             yield piece
 
 
@@ -94,7 +94,7 @@ class SynthesizeStream(base.SynthesizeStream):
                     yield piece
             elif begun:
                 break
-        for piece in cutter.flush():
+        for piece in cutter.flush() + cutter.rest():
             yield piece
 
 

@@ -104,6 +104,10 @@ class Take:
             kept = self._talk.segments[-1:] if spoken.frames else ()
             spoken.text = kept[0].text if kept and utterance.text.startswith(kept[0].text) else ""
 
+    def withdraw(self, spoken: SpokenPiece) -> None:
+        """A piece that gave no sound was not said."""
+        self.pieces.remove(spoken)
+
     def end(self) -> None:
         """The stream is over. Never blocks."""
         if self.speech is None:
