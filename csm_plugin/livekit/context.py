@@ -185,10 +185,8 @@ class Context:
         elif isinstance(item, ChatMessage) and item.role == "user" and self._listening is not None:
             began_at_s = item.metrics.get("started_speaking_at")
             self._listening.take(item.text_content or "", typed=speeches.is_typed(), began_at_s=began_at_s)
-            if (
-                not self._floor.takes
-            ):  # else it stands behind what is being said, of which it is not known what was heard
-                self._listening.hand_over()
+            if self._floor.put_off():  # else it stands behind what is being said, once that is settled
+                self._settle(0)
         self._floor.notify()
 
     def _commit(self, item: ChatMessage) -> None:
@@ -202,7 +200,7 @@ class Context:
 
     def _settle(self, frames: int | None) -> None:
         """Keep so many frames of what was spoken last, None for all of them; the conversation is free for the next."""
-        if self._opened is not None:
+        if self._opened is not None and self._floor.takes:
             self._opened.interrupt(heard_s=None if frames is None else frames * FRAME_S)
         self._floor.clear()
         if self._listening is not None:

@@ -55,6 +55,14 @@ class Floor:
         """Whether something of a speech is unsettled."""
         return any(take.speech is speech for take in self.takes)
 
+    def put_off(self) -> bool:
+        """Withdraw what is unsettled, to be spoken anew; False if some of it has sound already."""
+        if any(take.seconds for take in self.takes):
+            return False
+        for take in self.takes:
+            take.put_off = True
+        return True
+
     def note_played(self, seconds: float) -> None:
         """Playing stopped after so much of a take's sound."""
         if self.takes:

@@ -24,7 +24,7 @@ KEPT_S = MAX_TURN_S + 10.0
 """How much of the input is remembered: a turn, and the time until it is known to be over."""
 
 LOOK_BACK_S = 1.0
-"""How long before it is told of speech is taken to have begun, where the session tells of the last speech's begin."""
+"""How late a session may tell when speech began: after a handoff, or where it tells of the speech before."""
 
 STALE_S = 3.0
 """A sound of which nothing was understood, such as a cough, belongs to no turn that begins so long after it."""
@@ -89,7 +89,7 @@ class Listening:
         if typed and (self._speech.goes_on or self._is_transcribed):
             return
         if began_at_s is not None:
-            self._speech.drop_before(time.time() - began_at_s)
+            self._speech.drop_before(time.time() - began_at_s + LOOK_BACK_S)
         self._understood = False
         speech = self._speech.take()
         if speech is not None:

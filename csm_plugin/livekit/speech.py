@@ -64,28 +64,34 @@ class Speech:
         Raises:
             APIError: the engine failed, or gave no sound for something that can be spoken.
         """
-        take = None
         try:
             async for piece in pieces:
                 if piece.text:
-                    take = take or await self._open_take()
-                    self._take = take
-                    await self._speak(take, piece)
-                elif take is not None:
-                    self._emit_words([TimedToken(piece.written, 0.0, 0.0)], take.seconds)
-            if take is not None and not take.seconds:
+                    await self._say(piece)
+                elif self._take is not None:
+                    self._emit_words([TimedToken(piece.written, 0.0, 0.0)], self._take.seconds)
+            if self._take is not None and not self._take.seconds:
                 if self._mute:
                     raise APIError("no audio frames: the engine gave no sound for the text")
-                self._emit(take, bytes(2 * FRAME_SAMPLES))
+                self._emit(self._take, bytes(2 * FRAME_SAMPLES))
         except APIError:
             raise
         except Exception as error:
             raise api_error(error) from error
         finally:
-            if take is not None:
-                take.end()
+            if self._take is not None:
+                self._take.end()
 
-    async def _speak(self, take: Take, piece: Piece) -> None:
+    async def _say(self, piece: Piece) -> None:
+        """Speak a piece; anew, where a turn of the user comes before its first sound."""
+        said = False
+        while not said:
+            if self._take is None or self._take.put_off:
+                self._take = await self._open_take()
+            said = await self._speak(self._take, piece)
+
+    async def _speak(self, take: Take, piece: Piece) -> bool:
+        """Speak a piece to its end; False if the take was put off."""
         spoken, utterance = take.say(piece)
         if utterance is not None:
             chunks = aiter(utterance)
@@ -99,6 +105,8 @@ class Speech:
                     await self._keep_pace()
             finally:
                 take.stop(spoken, utterance)
+            if take.put_off:
+                return False
             if utterance.finish_reason == "cancelled":
                 raise APIStatusError("the speech was cancelled", status_code=CLIENT_CLOSED)
             if utterance.finish_reason == "length":
@@ -107,8 +115,9 @@ class Speech:
                 self._mute = True
                 logger.warning("the engine gave no sound for a sentence; it counts as not said")
                 take.withdraw(spoken)
-                return
+                return True
         self._emit_words(spoken.transcript.finish(take.seconds - spoken.start_s), spoken.start_s)
+        return True
 
     def _take_in(self, take: Take, spoken: SpokenPiece, chunk: SpeechChunk) -> None:
         self._emit_words(spoken.transcript.hear(chunk.words), spoken.start_s)

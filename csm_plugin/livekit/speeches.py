@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents.voice import SpeechHandle, agent, agent_activity
 
+if TYPE_CHECKING:
+    from livekit.agents import tts
+
 _speech_now: Any = getattr(agent_activity, "_SpeechHandleContextVar", None)
+_activity_now: Any = getattr(agent_activity, "_AgentActivityContextVar", None)
 _info_of: Any = getattr(agent, "_get_activity_task_info", None)
 _wait: Any = getattr(SpeechHandle, "_wait_for_authorization", None)
 
 
 def check_supported() -> None:
     """Raise RuntimeError if this version of livekit-agents does not tell what is asked here."""
-    if None in (_speech_now, _info_of, _wait):
+    if None in (_speech_now, _activity_now, _info_of, _wait):
         raise RuntimeError("this version of livekit-agents is not supported; install livekit-agents 1.8")
 
 
@@ -30,6 +34,13 @@ def current_speech() -> SpeechHandle | None:
         return None
     speech: SpeechHandle | None = _speech_now.get(None)
     return speech
+
+
+def current_tts() -> tts.TTS[Any] | None:
+    """The TTS of the agent for which the running task works, which may not be the session's current one any more."""
+    activity = None if _activity_now is None else _activity_now.get(None)
+    found: tts.TTS[Any] | None = None if activity is None else activity.tts
+    return found
 
 
 def is_typed() -> bool:

@@ -78,6 +78,8 @@ class Take:
         self.pieces: list[SpokenPiece] = []
         self.seconds = 0.0
         """How much sound it has, silence in place of what cannot be spoken included."""
+        self.put_off = False
+        """Whether it is withdrawn before its first sound, and is to be spoken anew in another take."""
         self._talk = talk
         self._normalize = normalize
 

@@ -48,7 +48,8 @@ class Talk:
     """A session with a microphone that is on all the time, and a user at it."""
 
     def __init__(self, run: ClockedSession, puppet: Puppet) -> None:
-        self.run, self.session, self._puppet, self._microphone = run, run.session, puppet, Microphone()
+        self.run, self.session, self._microphone = run, run.session, Microphone()
+        self.hear = puppet.hear
         self.session.input.audio = self._microphone
         self._level = 0
 
@@ -61,7 +62,7 @@ class Talk:
     async def begin(self, seconds: float, level: int = 1_000) -> None:
         """The user begins to speak, and goes on."""
         self._level = level
-        self._puppet.hear(Kind.START_OF_SPEECH)
+        self.hear(Kind.START_OF_SPEECH)
         await until(lambda: self.session.user_state == "speaking")
         await asyncio.sleep(seconds)
 
@@ -69,8 +70,8 @@ class Talk:
         """The user has spoken; without words it was a cough."""
         self._level = 0
         if words:
-            self._puppet.hear(Kind.FINAL_TRANSCRIPT, words)
-        self._puppet.hear(Kind.END_OF_SPEECH)
+            self.hear(Kind.FINAL_TRANSCRIPT, words)
+        self.hear(Kind.END_OF_SPEECH)
 
     async def say(self, words: str, seconds: float = 1.0, level: int = 1_000) -> None:
         """The user says something, and LiveKit knows that it is over."""
