@@ -183,8 +183,7 @@ class Context:
             if self._floor.belongs_to(speeches.current_speech()):
                 self._commit(item)
         elif isinstance(item, ChatMessage) and item.role == "user" and self._listening is not None:
-            began_at_s = item.metrics.get("started_speaking_at")
-            self._listening.take(item.text_content or "", typed=speeches.is_typed(), began_at_s=began_at_s)
+            self._listening.take(item, typed=speeches.is_typed())
             if self._floor.put_off():  # else it stands behind what is being said, once that is settled
                 self._settle(0)
         self._floor.notify()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
+from livekit.agents.llm import ChatMessage
 from livekit.agents.utils import is_given
 
 from csm_plugin.audio.user_speech import MARGIN_S, MAX_TURN_S, CutSpeech, UserSpeech
@@ -78,22 +79,22 @@ class Listening:
             self._taps.append(Tap(source, self._hear))
             self._session.input.audio = self._taps[-1]
 
-    def take(self, text: str, *, typed: bool, began_at_s: float | None) -> None:
+    def take(self, turn: ChatMessage, *, typed: bool) -> None:
         """The user's turn is confirmed: set it aside, until `hand_over`.
 
         Args:
-            text: what the user said.
+            turn: what the session adds to its history.
             typed: whether it came as text. Then sound that has, or will have, a turn of its own is not part of it.
-            began_at_s: when the turn began, on the clock; what was said before was no part of any turn.
         """
         if typed and (self._speech.goes_on or self._is_transcribed):
             return
-        if began_at_s is not None:
-            self._speech.drop_before(time.time() - began_at_s + LOOK_BACK_S)
-        self._understood = False
-        speech = self._speech.take()
+        now_s = time.time()
+        if (began_at_s := turn.metrics.get("started_speaking_at")) is not None:
+            self._speech.drop_before(now_s - began_at_s + LOOK_BACK_S)  # of turns that the session skipped
+        speech = self._speech.take(now_s - turn.metrics.get("stopped_speaking_at", now_s))
+        self._understood = self._understood and self._speech.waits
         if speech is not None:
-            self._taken.append((text, speech))
+            self._taken.append((turn.text_content or "", speech))
 
     def hand_over(self) -> None:
         """Let the conversation encode the turns that were set aside, while the LLM thinks."""

@@ -27,9 +27,9 @@ def engine() -> ScriptedEngine:
 
 def heard(engine: ScriptedEngine) -> list[tuple[str, float, set[int]]]:
     """What the conversation heard of the user: words, seconds of sound, the levels in it."""
-    (talk,) = engine.conversations
     return [
         (text, round(len(sound) / 24_000, 1), {round(level * 32_768) for level in set(sound.tolist())} - {0})
+        for talk in engine.conversations
         for text, sound, _ in talk.heard
     ]
 
@@ -118,3 +118,19 @@ class TestATurn:
             await until(lambda: len(talk.run.said) == 1, timeout_s=60)
             ((text, _, levels),) = heard(engine)
             assert (text, levels) == ("Is that all?", {1_000, 2_000})
+
+    async def test_that_is_confirmed_late_leaves_the_next_one_its_sound(self, engine: ScriptedEngine) -> None:
+        class Slow(Agent):
+            async def on_user_turn_completed(self, *_args: object, **_given: object) -> None:
+                await asyncio.sleep(3)
+
+        tts = TTS(engine=engine)
+        async with talking(tts, answering("Yes.", "No."), agent=Slow(instructions="")) as talk:
+            await talk.say("Is that all?", level=1_000)
+            await asyncio.sleep(1)
+            await talk.say("Or is it not?", level=2_000)
+            await until(lambda: len(heard(engine)) == 2, timeout_s=60)
+            assert [(text, levels) for text, _, levels in heard(engine)] == [
+                ("Is that all?", {1_000}),
+                ("Or is it not?", {2_000}),
+            ]
