@@ -39,7 +39,7 @@ class Context:
     Args:
         session: what it follows.
         open_talk: opens the conversation, when it is first needed.
-        is_speaking: whether the TTS, rather than a fallback, is the one that the session last spoke with.
+        is_speaking: whether the TTS, rather than a fallback, is the one that the running agent last spoke with.
         options: how the TTS speaks when the conversation is opened before anything is spoken.
         listen: whether what the user says becomes context.
         user_speaker: the number under which the user's speech is kept.
