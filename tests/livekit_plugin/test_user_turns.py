@@ -13,7 +13,7 @@ from csm_plugin.livekit.testing import clocked_session
 from tests.livekit_plugin.collecting import until
 from tests.livekit_plugin.hearing import talking
 from tests.livekit_plugin.talking import Microphone, answering, change_user_state, spoken
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_engine import Script, ScriptedEngine
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "virtual_clock")
 
@@ -134,3 +134,19 @@ class TestATurn:
                 ("Is that all?", {1_000}),
                 ("Or is it not?", {2_000}),
             ]
+
+    async def test_comes_before_the_speech_whose_turn_it_becomes_in_the_same_moment(
+        self, engine: ScriptedEngine
+    ) -> None:
+        engine.script = lambda text: Script(frame_delay_s=0.01)
+        tts = TTS(engine=engine)
+        async with talking(tts, answering("Never said.", "Said behind the turn.", "Yes.")) as talk:
+            talk.session.say(LONG)
+            talk.session.generate_reply()
+            talk.session.generate_reply()
+            await until(lambda: talk.run.output.position_s >= 1.0, timeout_s=60)
+            await talk.say("Is it?")
+            await until(lambda: len(talk.run.said) == 3, timeout_s=60)
+            cut = [text for text, interrupted in talk.run.said if interrupted]
+            assert spoken(tts)[len(cut) :] == ["Is it?", "Said behind the turn.", "Yes."]
+            assert [segment.text for segment in engine.segments].count("Said behind the turn.") == 2
