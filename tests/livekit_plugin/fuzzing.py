@@ -70,6 +70,7 @@ class Conversation:
         self.voices = {"ann": TTS(engine=self.engine, voice="ann"), "bob": TTS(engine=self.engine, voice="bob")}
         self.asked: list[Asked] = []
         self.belongs: dict[str, str] = {}  # a message of the history to whose it is
+        self.handed_over: set[str] = set()  # speeches that may end without words
         self.confirmed_at_s: dict[str, float] = {}
         self._count = 0
         self._told: tuple[str, bool] | None = None
@@ -112,8 +113,9 @@ class Conversation:
             return "It is so."
 
         @function_tool(name="transfer")
-        async def transfer(_context: RunContext[Any]) -> Any:
+        async def transfer(context: RunContext[Any]) -> Any:
             """Hand over to somebody else."""
+            self.handed_over.add(context.speech_handle.id)
             other = self.agent(self.chance.choice([None, "bob"]))
             return other if self.chance.random() < 0.5 else (other, "Handed over.")
 
@@ -152,6 +154,13 @@ class Conversation:
         if item.role == "user":
             return self.confirmed_at_s[item.id]
         return item.metrics.get("started_speaking_at", item.created_at)
+
+    def is_reply_lost(self, one: Asked) -> bool:
+        """Whether something of a reply was not said, although nobody interrupted it."""
+        if one.text is not None or one.handle.interrupted or not one.handle.scheduled:
+            return False
+        messages = [item for item in one.handle.chat_items if isinstance(item, llms.ChatMessage)]
+        return any(item.interrupted for item in messages) or not (messages or one.handle.id in self.handed_over)
 
     async def step(self, talk: Talk) -> None:
         """Somebody does something."""
@@ -221,6 +230,7 @@ class Conversation:
             sentences = {sentence.strip() + "." for sentence in one.text.split(".")[:-1]}
             if (one.kept and one.text not in said) or not sentences <= made:
                 self.outcome.unsaid.append(one.text)
+        self.outcome.unsaid += [one.handle.id for one in self.asked if self.is_reply_lost(one)]
         order = [said.index(one.text) for one in uncut if one.kept and one.text in said]
         self.outcome.out_of_order += [
             said[at] for at, sorted_at in zip(order, sorted(order), strict=True) if at != sorted_at
