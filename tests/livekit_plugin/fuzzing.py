@@ -95,7 +95,8 @@ class Conversation:
         answered = bool(context.items) and context.items[-1].type == "function_call_output"
         drawn = self.chance.random()
         calls = ("look",) if drawn < 0.15 else ("transfer",) if drawn < 0.25 else ()
-        text = "" if calls and self.chance.random() < 0.4 else self.text("Reply")
+        wordless = bool(calls) and self.chance.random() < 0.4
+        text = "" if wordless and not answered else self.text("Reply")
         return Answer(text, self.chance.choice([0.001, 0.02, 0.4]), () if answered else calls)
 
     def agent(self, voice: str | None = None) -> Agent:
