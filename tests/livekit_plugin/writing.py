@@ -28,7 +28,7 @@ class Answer:
 
 
 class Writer(llm.LLM[Any]):
-    """Answers each context with what `answer` says, word by word."""
+    """Answers each context with what `answer` says, word by word; with words where it may call no tool."""
 
     def __init__(self, answer: Callable[[llm.ChatContext], Answer]) -> None:
         super().__init__()
@@ -48,22 +48,22 @@ class Writer(llm.LLM[Any]):
         **kwargs: Any,
     ) -> llm.LLMStream:
         answer = self.answer(chat_ctx)
-        calls = () if tool_choice == "none" else answer.calls
-        return _Writing(self, answer, calls, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+        if tool_choice == "none":
+            answer = Answer(answer.text or "Well.", answer.token_s)
+        return _Writing(self, answer, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
 
 
 class _Writing(llm.LLMStream):
-    def __init__(self, writer: Writer, answer: Answer, calls: tuple[str, ...], **kwargs: Any) -> None:
+    def __init__(self, writer: Writer, answer: Answer, **kwargs: Any) -> None:
         super().__init__(writer, **kwargs)
         self._answer = answer
-        self._calls = calls
 
     async def _run(self) -> None:
         number = utils.shortuuid("answer_")
         for token in re.findall(r"\s*\S+", self._answer.text):
             await asyncio.sleep(self._answer.token_s)
             self._send(number, llm.ChoiceDelta(role="assistant", content=token))
-        for name in self._calls:
+        for name in self._answer.calls:
             call = llm.FunctionToolCall(name=name, arguments="{}", call_id=utils.shortuuid("call_"))
             self._send(number, llm.ChoiceDelta(role="assistant", tool_calls=[call]))
 
