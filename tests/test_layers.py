@@ -47,7 +47,10 @@ ARROWS_NOT_COUNTED = {
     ("csm_plugin.livekit", "streams", "tts"),  # and a stream its maker
 }
 """In a package, a child that imports another although that makes a circle."""
-OFFERED_UNDER_A_PRIVATE_NAME = frozenset({"_exit", "_SpeechHandleContextVar", "_job_executor_type"})
+OFFERED_UNDER_A_PRIVATE_NAME = frozenset(
+    "_exit _AgentActivityContextVar _SpeechHandleContextVar _generations _get_activity_task_info _job_executor_type "
+    "_wait_for_authorization".split()
+)
 """The one way of the standard library and of LiveKit; what LiveKit may drop is asked for with a default."""
 FRAMEWORKS = frozenset(
     "aiohttp aiortc django fastapi flask grpc httpx livekit openai pipecat quart sanic starlette tornado uvicorn "

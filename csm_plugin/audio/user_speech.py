@@ -65,7 +65,12 @@ class UserSpeech:
     @property
     def is_there(self) -> bool:
         """Whether somebody spoke or speaks in this turn."""
-        return bool(self._spans) or self.goes_on
+        return self.waits or self.goes_on
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is speech that is over and was not taken."""
+        return bool(self._spans)
 
     def push(self, sound: bytes | memoryview, channels: int, sample_rate: int) -> None:
         """Take in the next piece of the input, int16; several channels become their mean.
@@ -108,16 +113,21 @@ class UserSpeech:
         oldest = self._end - ago_s * self._rate
         self._spans = [span for span in self._spans if span[1] >= oldest]
 
-    def take(self) -> CutSpeech | None:
+    def take(self, ended_ago_s: float = 0.0) -> CutSpeech | None:
         """End the turn and return its speech; what is said from now on belongs to the next one.
+
+        Args:
+            ended_ago_s: how long ago it ended, if it is known only now: speech that began later is the next one's too.
 
         Returns:
             None if there is too little of it.
         """
-        goes_on = self.goes_on
-        self.end()
-        spans, rate = self._spans, self._rate
-        self.drop()
+        last = self._sample(ended_ago_s)
+        goes_on = self._open is not None and self._open <= last
+        if goes_on:
+            self.end()
+        spans, rate = [span for span in self._spans if span[0] <= last], self._rate
+        self._spans = self._spans[len(spans) :]
         if goes_on:
             self._open = self._end
         length = sum(end - start for start, end in spans)

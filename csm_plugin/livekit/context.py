@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession, ConversationItemAddedEvent
 from livekit.agents.llm import ChatMessage
-from livekit.agents.voice import SpeechHandle, agent_activity, io
+from livekit.agents.voice import SpeechHandle, io
 
 from csm_plugin.errors import EngineClosedError, SettingsError
+from csm_plugin.livekit import speeches
+from csm_plugin.livekit.floor import Floor
 from csm_plugin.livekit.listening import Listening
 from csm_plugin.livekit.options import TTSOptions, check_speaker
-from csm_plugin.livekit.takes import Take, heard_frames
+from csm_plugin.livekit.takes import Take
 from csm_plugin.settings import FRAME_S
 
 if TYPE_CHECKING:
@@ -21,12 +23,6 @@ if TYPE_CHECKING:
     from csm_plugin.interface import SpeechConversation
 
 OpenTalk = Callable[[TTSOptions], Awaitable["SpeechConversation"]]
-_current_speech: Any = getattr(agent_activity, "_SpeechHandleContextVar", None)
-
-
-def current_speech() -> SpeechHandle | None:
-    """The session's speech on whose behalf the running task works; None outside a session."""
-    return None if _current_speech is None else _current_speech.get(None)
 
 
 class Context:
@@ -34,15 +30,16 @@ class Context:
 
     A reply is spoken in the conversation, and stays in it as far as it was heard: that is known when the session adds
     the reply to its history. What never gets there (a pre-emptive reply that is discarded, a failed attempt, a
-    fallback's probe) leaves nothing. So one reply is spoken at a time: the next one's speech is made once the fate of
-    the one before is known, and once the user's turn that it answers is part of the conversation.
+    fallback's probe) leaves nothing. So one reply is spoken at a time, in the order of the session's queue: the next
+    one's speech is made when it is its turn, for then the fate of the one before is known, and once the user's turn
+    that it answers is part of the conversation.
 
     For the session's event loop. It closes itself when the session does.
 
     Args:
         session: what it follows.
         open_talk: opens the conversation, when it is first needed.
-        is_speaking: whether the TTS, rather than a fallback, is the one that the session last spoke with.
+        is_speaking: whether the TTS, rather than a fallback, is the one that the running agent last spoke with.
         options: how the TTS speaks when the conversation is opened before anything is spoken.
         listen: whether what the user says becomes context.
         user_speaker: the number under which the user's speech is kept.
@@ -65,8 +62,7 @@ class Context:
         listen: bool = True,
         user_speaker: int | None = None,
     ) -> None:
-        if _current_speech is None:
-            raise RuntimeError("this version of livekit-agents is not supported; install livekit-agents 1.8")
+        speeches.check_supported()
         self._user_speaker = int(options.speaker == 0) if user_speaker is None else user_speaker
         check_speaker("user_speaker", self._user_speaker)
         self.check(options)
@@ -75,9 +71,7 @@ class Context:
         self._is_speaking = is_speaking
         self._options = options
         self._talk: asyncio.Task[SpeechConversation] | None = None
-        self._takes: list[Take] = []  # of one speech, in the order in which they were spoken; their fate is not known
-        self._played_s: list[float] = []  # where playing stopped, by take
-        self._changed = asyncio.Event()
+        self._floor = Floor()
         self._output: io.AudioOutput | None = None
         self._listening = self._listen() if listen else None
         self.closed = False
@@ -97,31 +91,29 @@ class Context:
         talk = self._opened
         return () if talk is None else talk.segments
 
-    async def begin(self, speech: SpeechHandle, options: TTSOptions) -> Take:
-        """Open a take, as soon as it is its turn.
+    async def begin(self, speech: SpeechHandle, options: TTSOptions, timeout_s: float | None = None) -> Take | None:
+        """Open a take, as soon as it is its turn; None if nothing more of the speech will be said.
+
+        Args:
+            timeout_s: how long the engine may take; waiting for other speech doesn't count.
 
         Raises:
             CSMError: the engine cannot be reached, or the voice is not known.
             EngineClosedError: the session ended meanwhile.
+            TimeoutError: the engine took too long.
         """
         while True:
             if self.closed:
                 raise EngineClosedError("the session's conversation has ended")
-            if not self._may_speak(speech):
-                await self._changed.wait()
-            elif turns := self._turns_under_way:
-                await asyncio.wait(turns)
-            else:
-                talk = await self._conversation(options)
-                if self._may_speak(speech) and not self._turns_under_way:
-                    break
-        if options != self._options:
-            talk.configure(voice=options.voice, speaker=options.speaker, sampling=options.sampling)
-            self._options = options
-        take = Take(talk, speech=speech, normalize=options.normalize)
-        self._takes.append(take)
-        speech.add_done_callback(self._on_speech_done)
-        return take
+            if speeches.is_over(speech):
+                return None
+            if not self._floor.is_free_for(speech):
+                await self._floor.wait(speech)
+                continue
+            async with asyncio.timeout(timeout_s):
+                talk = await self._prepared(options)
+            if self._floor.is_free_for(speech) and not self._turns_under_way:
+                return self._take(talk, speech, options)
 
     def close(self) -> None:
         """Stop following the session, and end the conversation. Never blocks."""
@@ -138,11 +130,11 @@ class Context:
         if self._talk is not None:
             self._talk.add_done_callback(_close_talk)
             self._talk.cancel()
-        self._notify()
+        self._floor.notify()
 
     @property
-    def _turns_under_way(self) -> set[asyncio.Task[None]]:
-        return set() if self._listening is None else self._listening.under_way
+    def _turns_under_way(self) -> asyncio.Task[None] | None:
+        return None if self._listening is None else self._listening.under_way
 
     @property
     def _opened(self) -> SpeechConversation | None:
@@ -150,16 +142,27 @@ class Context:
             return None
         return self._talk.result()
 
-    def _may_speak(self, speech: SpeechHandle) -> bool:
-        """Whether a speech is confirmed, and nothing of another one is under way."""
-        return speech.scheduled and all(take.speech is speech for take in self._takes)
+    async def _prepared(self, options: TTSOptions) -> SpeechConversation:
+        """The conversation, once it has the user's turns that are under way."""
+        if turns := self._turns_under_way:
+            await asyncio.wait([turns])
+        return await self._conversation(options)
+
+    def _take(self, talk: SpeechConversation, speech: SpeechHandle, options: TTSOptions) -> Take:
+        if options != self._options:
+            talk.configure(voice=options.voice, speaker=options.speaker, sampling=options.sampling)
+            self._options = options
+        take = Take(talk, speech=speech, normalize=options.normalize)
+        # What is left when its turn is over was not recorded: nobody heard it.
+        self._floor.give(take, speech, lambda: self._settle(0))
+        return take
 
     def _listen(self) -> Listening:
         return Listening(
             self._session,
             lambda: self._conversation(self._options),
             speaker=self._user_speaker,
-            changed=self._notify,
+            changed=self._floor.notify,
         )
 
     async def _conversation(self, options: TTSOptions) -> SpeechConversation:
@@ -177,38 +180,33 @@ class Context:
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
         if isinstance(item, ChatMessage) and item.role == "assistant":
-            takes = [take for take in self._takes if take.speech is current_speech()]
-            if takes:
+            if self._floor.belongs_to(speeches.current_speech()):
                 self._commit(item)
         elif isinstance(item, ChatMessage) and item.role == "user" and self._listening is not None:
-            self._listening.take(item.text_content or "")
-        self._notify()
+            self._listening.take(item, typed=speeches.is_typed())
+            if self._floor.put_off():  # else it stands behind what is being said, once that is settled
+                self._settle(0)
+        self._floor.notify()
 
     def _commit(self, item: ChatMessage) -> None:
         """Keep what was heard of the reply that the session recorded."""
         if not self._is_speaking():
             self._settle(0)
         elif item.interrupted:
-            self._settle(heard_frames(self._takes, self._played_s, item.text_content or ""))
+            self._settle(self._floor.heard_frames(item.text_content or ""))
         else:
             self._settle(None)
 
-    def _on_speech_done(self, speech: SpeechHandle) -> None:
-        """What is left of a speech when it is over was not recorded: nobody heard it."""
-        if any(take.speech is speech for take in self._takes):
-            self._settle(0)
-        self._notify()
-
     def _settle(self, frames: int | None) -> None:
         """Keep so many frames of what was spoken last, None for all of them; the conversation is free for the next."""
-        if self._opened is not None:
+        if self._opened is not None and self._floor.takes:
             self._opened.interrupt(heard_s=None if frames is None else frames * FRAME_S)
-        self._takes.clear()
-        self._played_s.clear()
+        self._floor.clear()
+        if self._listening is not None:
+            self._listening.hand_over()
 
     def _on_playback_finished(self, event: io.PlaybackFinishedEvent) -> None:
-        if self._takes:
-            self._played_s.append(event.playback_position)
+        self._floor.note_played(event.playback_position)
 
     def _watch(self, _event: object = None) -> None:
         """Follow the session's input and output, which may be set and changed at any time."""
@@ -221,15 +219,10 @@ class Context:
             self._output = output
         if self._listening is not None:
             self._listening.tap()
-        self._notify()
+        self._floor.notify()
 
     def _on_close(self, _event: object) -> None:
         self.close()
-
-    def _notify(self) -> None:
-        """Let whoever waits look again."""
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 async def _await(talk: Awaitable[SpeechConversation]) -> SpeechConversation:

@@ -12,7 +12,7 @@ class Piece:
     """A sentence, or a reply's first clause.
 
     Args:
-        text: without the white space around it, which is what is spoken.
+        text: without the white space around it, which is what is spoken; empty for white space alone.
         written: as it was written, with the white space before it. Joined, all pieces are the text but for white space
             at its end.
     """
@@ -39,9 +39,12 @@ class PieceCutter:
 
     def flush(self) -> list[Piece]:
         """The reply is complete: give what is left."""
-        pieces = [self._piece(text) for text in self._splitter.flush() if text]
-        self._written = ""
-        return pieces
+        return [self._piece(text) for text in self._splitter.flush() if text]
+
+    def rest(self) -> list[Piece]:
+        """The white space at the end of the flushed text, as a piece with nothing to speak; none if there is none."""
+        rest, self._written = self._written, ""
+        return [Piece("", rest)] if rest else []
 
     def _piece(self, text: str) -> Piece:
         """Take from what was written as much as `text` is of it; the splitter changes white space and nothing else."""

@@ -51,6 +51,7 @@ class Speech:
         self._max_ahead_s = max_ahead_s
         self._played_by_s = 0.0  # when all that was emitted will have been played, if playing never waits
         self._take: Take | None = None
+        self._mute = False  # whether there was something to speak that gave no sound
 
     @property
     def seconds(self) -> float:
@@ -61,25 +62,36 @@ class Speech:
         """Speak all pieces, one after the other; text without anything to speak becomes a short silence.
 
         Raises:
-            APIError: the engine failed.
+            APIError: the engine failed, or gave no sound for something that can be spoken.
         """
-        take = None
         try:
             async for piece in pieces:
-                if take is None:
-                    take = self._take = await self._open_take()
-                await self._speak(take, piece)
-            if take is not None and not take.seconds:
-                self._emit(take, bytes(2 * FRAME_SAMPLES))
+                if piece.text:
+                    await self._say(piece)
+                elif self._take is not None:
+                    self._emit_words([TimedToken(piece.written, 0.0, 0.0)], self._take.seconds)
+            if self._take is not None and not self._take.seconds:
+                if self._mute:
+                    raise APIError("no audio frames: the engine gave no sound for the text")
+                self._emit(self._take, bytes(2 * FRAME_SAMPLES))
         except APIError:
             raise
         except Exception as error:
             raise api_error(error) from error
         finally:
-            if take is not None:
-                take.end()
+            if self._take is not None:
+                self._take.end()
 
-    async def _speak(self, take: Take, piece: Piece) -> None:
+    async def _say(self, piece: Piece) -> None:
+        """Speak a piece; anew, where a turn of the user comes before its first sound."""
+        said = False
+        while not said:
+            if self._take is None or self._take.put_off:
+                self._take = await self._open_take()
+            said = await self._speak(self._take, piece)
+
+    async def _speak(self, take: Take, piece: Piece) -> bool:
+        """Speak a piece to its end; False if the take was put off."""
         spoken, utterance = take.say(piece)
         if utterance is not None:
             chunks = aiter(utterance)
@@ -93,11 +105,19 @@ class Speech:
                     await self._keep_pace()
             finally:
                 take.stop(spoken, utterance)
+            if take.put_off:
+                return False
             if utterance.finish_reason == "cancelled":
                 raise APIStatusError("the speech was cancelled", status_code=CLIENT_CLOSED)
             if utterance.finish_reason == "length":
                 logger.warning("an utterance was cut off at its maximal length")
+            if not spoken.frames:
+                self._mute = True
+                logger.warning("the engine gave no sound for a sentence; it counts as not said")
+                take.withdraw(spoken)
+                return True
         self._emit_words(spoken.transcript.finish(take.seconds - spoken.start_s), spoken.start_s)
+        return True
 
     def _take_in(self, take: Take, spoken: SpokenPiece, chunk: SpeechChunk) -> None:
         self._emit_words(spoken.transcript.hear(chunk.words), spoken.start_s)

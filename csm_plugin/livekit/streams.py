@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, utils
 from livekit.agents import tts as base
 
-from csm_plugin.livekit.context import current_speech
 from csm_plugin.livekit.pieces import Piece, PieceCutter
 from csm_plugin.livekit.speech import Speech
+from csm_plugin.livekit.speeches import current_speech
 from csm_plugin.livekit.takes import Take
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
@@ -43,7 +43,7 @@ class ChunkedStream(base.ChunkedStream):
 
     async def _pieces(self) -> AsyncGenerator[Piece, None]:
         cutter = PieceCutter(early=False)
-        for piece in cutter.feed(self._input_text) + cutter.flush():
+        for piece in cutter.feed(self._input_text) + cutter.flush() + cutter.rest():
             yield piece
 
 
@@ -94,7 +94,7 @@ class SynthesizeStream(base.SynthesizeStream):
                     yield piece
             elif begun:
                 break
-        for piece in cutter.flush():
+        for piece in cutter.flush() + cutter.rest():
             yield piece
 
 

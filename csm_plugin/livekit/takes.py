@@ -78,6 +78,8 @@ class Take:
         self.pieces: list[SpokenPiece] = []
         self.seconds = 0.0
         """How much sound it has, silence in place of what cannot be spoken included."""
+        self.put_off = False
+        """Whether it is withdrawn before its first sound, and is to be spoken anew in another take."""
         self._talk = talk
         self._normalize = normalize
 
@@ -103,6 +105,10 @@ class Take:
         if self.speech is not None and utterance.finish_reason != "end":
             kept = self._talk.segments[-1:] if spoken.frames else ()
             spoken.text = kept[0].text if kept and utterance.text.startswith(kept[0].text) else ""
+
+    def withdraw(self, spoken: SpokenPiece) -> None:
+        """A piece that gave no sound was not said."""
+        self.pieces.remove(spoken)
 
     def end(self) -> None:
         """The stream is over. Never blocks."""

@@ -14,6 +14,7 @@ from livekit.agents.utils import is_given
 from csm_plugin.livekit.backends import choose_backend
 from csm_plugin.livekit.context import Context
 from csm_plugin.livekit.options import MAX_AHEAD_S, TTSOptions
+from csm_plugin.livekit.speeches import current_tts
 from csm_plugin.livekit.streams import ChunkedStream, SynthesizeStream
 from csm_plugin.livekit.takes import Take
 from csm_plugin.settings import SAMPLE_RATE_HZ, Sampling
@@ -171,7 +172,7 @@ class TTS(tts.TTS[Any]):
         context = Context(
             session,
             self._open_talk,
-            is_speaking=lambda: self._is_speaking_for(session),
+            is_speaking=self._is_speaking,
             options=self._options,
             listen=listen,
             user_speaker=user_speaker,
@@ -221,9 +222,13 @@ class TTS(tts.TTS[Any]):
         async with asyncio.timeout(timeout_s):
             engine = await self._backend.engine()
         self._metadata["model_name"] = engine.model_name
-        if self.context is not None and speech is not None and not speech.done():
-            return await self.context.begin(speech, options)
-        return Take(await self._open_talk(options), normalize=options.normalize)
+        if self.context is not None and speech is not None:
+            take = await self.context.begin(speech, options, timeout_s)
+            if take is not None:
+                return take
+        async with asyncio.timeout(timeout_s):
+            talk = await self._open_talk(options)
+        return Take(talk, normalize=options.normalize)
 
     async def _open_talk(self, options: TTSOptions) -> SpeechConversation:
         engine = await self._backend.engine()
@@ -234,10 +239,9 @@ class TTS(tts.TTS[Any]):
         self._known_voices.add(options.voice)
         return talk
 
-    def _is_speaking_for(self, session: AgentSession[Any]) -> bool:
-        """Whether the session last spoke with this TTS, and not with another one behind a fallback adapter."""
-        agent = session.current_agent.tts
-        used = agent if isinstance(agent, tts.TTS) else session.tts
+    def _is_speaking(self) -> bool:
+        """Whether the running agent last spoke with this TTS, and not with another one behind a fallback adapter."""
+        used = current_tts()
         if used is None:
             return False
         shown = used.metrics_metadata

@@ -6,14 +6,14 @@ import asyncio
 import time
 
 import pytest
-from livekit.agents import Agent
+from livekit.agents import Agent, APITimeoutError
 from livekit.agents.llm import ChatMessage
 from livekit.agents.voice import SpeechHandle
 
 from csm_plugin.errors import EngineClosedError, SettingsError
 from csm_plugin.livekit import TTS
 from csm_plugin.livekit.testing import clocked_session
-from tests.livekit_plugin.collecting import until
+from tests.livekit_plugin.collecting import Reports, until
 from tests.livekit_plugin.talking import Microphone, answering, change_user_state, spoken
 from tests.scripted_engine import ScriptedEngine
 
@@ -127,12 +127,28 @@ class TestAttaching:
         async with clocked_session(tts) as run:
             context, speech = tts.attach(run.session), SpeechHandle.create()
             speech._mark_scheduled()
+            speech._authorize_generation()
             beginning = asyncio.create_task(context.begin(speech, tts.options))
             await asyncio.sleep(0.1)
             context.close()
             with pytest.raises(EngineClosedError):
                 await beginning
             speech._mark_done()
+
+    async def test_that_cannot_open_its_conversation_in_time_is_a_timeout(
+        self, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def open_for_ever(_options: object) -> None:
+            await asyncio.Event().wait()
+
+        tts = TTS(engine=engine)
+        errors = Reports.of(tts).errors
+        monkeypatch.setattr(tts, "_open_talk", open_for_ever)
+        async with clocked_session(tts) as run:
+            tts.attach(run.session)
+            async with asyncio.timeout(300):
+                await run.session.say("Hello.")
+        assert errors and all(isinstance(error.error, APITimeoutError) for error in errors)
 
     async def test_changed_options_hold_from_the_next_reply_on(self, engine: ScriptedEngine) -> None:
         tts = TTS(engine=engine, voice="ann")

@@ -256,6 +256,27 @@ class TestAFailure:
         assert told.value.__cause__ is raised
         assert len(reports.errors) == (4 if retryable else 1)
 
+    @pytest.mark.parametrize("streamed", [True, False])
+    async def test_text_that_gives_no_sound_is_one_and_tried_again(self, streamed: bool) -> None:
+        engine = ScriptedEngine(lambda text: Script(frames=0))
+        tts = TTS(engine=engine)
+        reports = Reports.of(tts)
+        with pytest.raises(APIError, match="no audio frames"):
+            if streamed:
+                await say(tts, TEXT)
+            else:
+                async with tts.synthesize(TEXT, conn_options=QUICK) as stream:
+                    await collect(stream)
+        assert [error.recoverable for error in reports.errors] == [True, True, True, False] and not reports.metrics
+
+        engine.script = lambda text: Script()
+        assert pcm(await say(tts, TEXT)).any()
+
+    async def test_a_sentence_that_gives_no_sound_counts_as_not_said(self) -> None:
+        engine = ScriptedEngine(lambda text: Script(frames=0 if text == "Two." else None))
+        events = await say(TTS(engine=engine), "One. Two. Three.")
+        assert "".join(words(events)) == "One. Three."
+
     async def test_of_weights_names_the_command_that_fetches_them(self) -> None:
         tts = TTS(engine=ScriptedEngine(lambda text: Script(refusal=CheckpointNotFound("no such model"))))
         with pytest.raises(APIConnectionError, match=r"python -m livekit\.agents download-files"):
@@ -346,4 +367,14 @@ class TestUpstreamsAdapters:
             stream.end_input()
             events = await collect(stream)
         assert "".join(words(events)) == TEXT
+        await adapter.aclose()
+
+    async def test_a_fallback_adapter_takes_over_where_text_gives_no_sound(self) -> None:
+        mute, sound = ScriptedEngine(lambda text: Script(frames=0)), ScriptedEngine()
+        adapter = base.FallbackAdapter([TTS(engine=mute), TTS(engine=sound)], max_retry_per_tts=0)
+        async with adapter.stream() as stream:
+            stream.push_text("Hello there.")
+            stream.end_input()
+            events = await collect(stream)
+        assert np.array_equal(pcm(events), to_int16(sound.segments[0].pcm))
         await adapter.aclose()

@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
-from livekit.agents import Agent, LanguageCode, llm, stt
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
+from livekit.agents import Agent, llm
 
 from csm_plugin.livekit import TTS
 from csm_plugin.livekit.testing import ClockedSession, ScriptedLLM, clocked_session
 from tests.livekit_plugin.collecting import until
+from tests.livekit_plugin.hearing import Kind, Puppet
 from tests.livekit_plugin.talking import Microphone, spoken
 from tests.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.usefixtures("nothing_left", "virtual_clock")
-Kind = stt.SpeechEventType
-
-
-class Puppet(stt.STT):
-    """A recogniser that hears what it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
-        self.events: asyncio.Queue[stt.SpeechEvent] = asyncio.Queue()
-
-    def hear(self, kind: stt.SpeechEventType, text: str = "") -> None:
-        self.events.put_nowait(stt.SpeechEvent(kind, alternatives=[stt.SpeechData(LanguageCode("en"), text)]))
-
-    async def _recognize_impl(self, *args: object, **kwargs: object) -> stt.SpeechEvent:
-        raise NotImplementedError
-
-    def stream(
-        self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS, **kwargs: Any
-    ) -> stt.RecognizeStream:
-        return _Hearing(stt=self, conn_options=conn_options)
-
-
-class _Hearing(stt.RecognizeStream):
-    async def _run(self) -> None:
-        while True:
-            self._event_ch.send_nowait(await self._stt.events.get())
 
 
 def last_words(context: llm.ChatContext) -> str:

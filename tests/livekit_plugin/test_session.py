@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import AsyncIterator
 
 import pytest
+from livekit.agents import Agent, FlushSentinel
 from livekit.agents import tts as base
 from livekit.agents.llm import ChatMessage
 from livekit.agents.voice import SpeechHandle, agent_activity
@@ -110,6 +112,27 @@ class TestWhatWasHeard:
             await run.session.generate_reply(user_input="Hello?")
             assert spoken(tts) == ["Heard."]
 
+    @pytest.mark.parametrize("aligned", [True, False])
+    @pytest.mark.parametrize(
+        "parts", [("Hello ", "there. ", None, "How are you?"), ("Hello there.", None, " How are you?")]
+    )
+    async def test_has_the_space_between_two_segments_of_one_reply(
+        self, engine: ScriptedEngine, parts: tuple[str | None, ...], aligned: bool
+    ) -> None:
+        class Flushing(Agent):
+            async def llm_node(self, *args: object) -> AsyncIterator[str | FlushSentinel]:
+                for part in parts:
+                    yield part or FlushSentinel()
+
+        tts = TTS(engine=engine)
+        async with clocked_session(
+            tts, answering(), agent=Flushing(instructions=""), use_tts_aligned_transcript=aligned
+        ) as run:
+            tts.attach(run.session)
+            await run.session.generate_reply(user_input="Hello.")
+            assert run.said == [("Hello there. How are you?", False)]
+            assert spoken(tts) == ["Hello there.", "How are you?"]
+
     async def test_without_aligned_words_is_what_the_session_takes_for_it(self, engine: ScriptedEngine) -> None:
         tts = TTS(engine=engine)
         async with clocked_session(tts, answering(REPLY), use_tts_aligned_transcript=False) as run:
@@ -172,6 +195,7 @@ class TestPreemptiveSpeech:
             assert not engine.segments
             await first.aclose()
             confirmed._mark_scheduled()
+            confirmed._authorize_generation()
             run.session._conversation_item_added(ChatMessage(role="user", content=["Go on."]))
             assert "".join(words(await collect(second))) == "Confirmed."
             assert [segment.text for segment in engine.segments] == ["Confirmed."]
