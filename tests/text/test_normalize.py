@@ -26,7 +26,6 @@ HOSTILE = (
         ("1. Open it\n2. Close it", "one, Open it. two, Close it"),
         ("See [our docs](https://a.com/b_(c)) or ![a cat](c.png).", "See our docs or a cat."),
         ("| a | b |\n|---|---|\n| c | d |", "a, b. c, d"),
-        ("```python\nhello world\n```", "hello world"),
         ('<b>bold</b> &amp; <a href="x">link</a><br/>', "bold and link"),
         ("a<b and c", "a b and c"),
         ("Mail bob.smith@example.co.uk!", "Mail bob dot smith at example dot co dot uk!"),
@@ -85,7 +84,7 @@ def test_numbers_are_put_into_words(text: str, spoken: str) -> None:
     ("text", "spoken"),
     [
         ("Dr. Smith vs. Mr. Jones, i.e. friends etc.", "Doctor Smith versus Mister Jones, that is friends et cetera."),
-        ("St. Peter of Main St. No. 5", "Saint Peter of Main Saint Number five"),
+        ("St. Peter of Main St. No. 5", "Saint Peter of Main Street Number five"),
         ("No. It is in the U.S. army.", "No. It is in the U S army."),
         ("STOP doing that, it is VERY IMPORTANT", "stop doing that, it is very important"),
         ("I AM SO ANGRY. AM I?", "I am so angry. am I?"),

@@ -1,0 +1,140 @@
+"""What a model writes and nobody should hear: its thinking, its tool calls, and fenced code.
+
+It may be longer than any piece, so it is found while the text streams in, before sentences are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from csm_plugin.errors import SettingsError
+
+CodeReading = Literal["skip", "announce", "read"]
+"""What is done with fenced code: nothing is said, or that it is there, or the code itself."""
+
+ANNOUNCEMENT = "There is some code here."
+
+_NAMES = (
+    "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|tool_call|tool_calls|function_calls|script|style"
+)
+_INFO = r"[^`~\n]{0,80}"
+_BEGIN = re.compile(rf"<({_NAMES})(?:\s[^<>]{{0,60}})?>|^[ ]{{0,3}}(`{{3,20}}|~{{3,20}}){_INFO}(?:\n|\Z)", re.I | re.M)
+_BEGUN = re.compile(
+    rf"<(?:[a-z_]{{0,14}}|(?:{_NAMES})\s[^<>]{{0,60}})\Z|^[ ]{{0,3}}(?:[`~]{{0,2}}|(?:`{{3,20}}|~{{3,20}}){_INFO})\Z",
+    re.I | re.M,
+)
+_FENCE_BEGUN = re.compile(r"^[ ]{0,3}[`~]{0,40}[ \t]{0,20}\Z", re.M)
+_CLOSING_BEGUN = re.compile(r"<(?:/[a-z_]{0,14}\s?)?\Z", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text: as it was written, and what is left of it to be spoken."""
+
+    written: str
+    spoken: str
+
+
+class HiddenText:
+    """Takes text in as it is written and tells what of it may be heard. For one thread.
+
+    Where something hidden stood, a paragraph ends. What never closes hides the rest of its text, and nothing of the
+    next. Holds back at most what may be the beginning of a tag or a fence.
+
+    Args:
+        code: what is done with fenced code.
+
+    Raises:
+        SettingsError: `code` is none of those.
+    """
+
+    def __init__(self, code: CodeReading = "skip") -> None:
+        if code not in get_args(CodeReading):
+            raise SettingsError(f"code is {code!r}; it must be one of {', '.join(get_args(CodeReading))}")
+        self._code = code
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; the next text begins."""
+        self._held = ""
+        self._line_begins = True
+        self._closing: re.Pattern[str] | None = None
+        self._closing_begun = _CLOSING_BEGUN
+
+    def feed(self, delta: str) -> list[Span]:
+        """Add text; give the parts of which it is certain. Joined, what was written is the text."""
+        self._held += delta
+        return self._take(final=False)
+
+    def flush(self) -> list[Span]:
+        """The text is complete: give what is left, and be ready for the next one."""
+        spans = self._take(final=True)
+        self.reset()
+        return spans
+
+    def _take(self, *, final: bool) -> list[Span]:
+        spans: list[Span] = []
+        while self._held:
+            goes_on = self._show(spans, final) if self._closing is None else self._hide(spans, final)
+            if not goes_on:
+                break
+        return spans
+
+    def _show(self, spans: list[Span], final: bool) -> bool:
+        """Pass on what comes before the next thing to hide; whether there is one."""
+        begin = self._find(_BEGIN, final)
+        if begin is None:
+            begun = None if final else self._find(_BEGUN, final)
+            self._pass_on(spans, len(self._held) if begun is None else begun.start())
+            return False
+        name, fence = begin.groups()
+        self._pass_on(spans, begin.start())
+        if fence:
+            self._closing = re.compile(rf"^[ ]{{0,3}}{fence[0]}{{{len(fence)},40}}[ \t]{{0,20}}\n", re.M)
+            self._closing_begun = _FENCE_BEGUN
+        else:
+            self._closing, self._closing_begun = re.compile(rf"</{name}\s?>", re.I), _CLOSING_BEGUN
+        announced = f"\n\n{ANNOUNCEMENT}\n\n" if fence and self._code == "announce" else "\n\n"
+        self._move(spans, len(begin.group()), announced)
+        return True
+
+    def _hide(self, spans: list[Span], final: bool) -> bool:
+        """Drop up to the end of what is hidden; whether it is there."""
+        closing = self._find(self._closing, final) if self._closing else None
+        if closing is None:
+            begun = None if final else self._find(self._closing_begun, final)
+            self._move(spans, len(self._held) if begun is None else begun.start(), "")
+            return False
+        self._closing = None
+        self._move(spans, closing.end(), "\n\n")
+        return True
+
+    def _find(self, pattern: re.Pattern[str], final: bool) -> re.Match[str] | None:
+        for found in pattern.finditer(self._held):
+            if not found.group().startswith("<"):
+                reads_on = self._code == "read" and self._closing is None
+                if reads_on or (found.start() == 0 and not self._line_begins):
+                    continue
+                if pattern is _BEGIN and not final and not found.group().endswith("\n"):
+                    continue
+            return found
+        return None
+
+    def _pass_on(self, spans: list[Span], end: int) -> None:
+        self._move(spans, end, self._held[:end])
+
+    def _move(self, spans: list[Span], end: int, spoken: str) -> None:
+        if end:
+            written, self._held = self._held[:end], self._held[end:]
+            spans.append(Span(written, spoken))
+            self._line_begins = written.endswith("\n")
+
+
+def shown(text: str, code: CodeReading = "skip") -> str:
+    """What may be heard of a whole text. Linear in the length."""
+    if "<" not in text and "```" not in text and "~~~" not in text:
+        return text
+    hidden = HiddenText(code)
+    return "".join(span.spoken for span in [*hidden.feed(text), *hidden.flush()])
