@@ -136,6 +136,10 @@ DOTTED_UNITS = frozenset("oz ft lb lbs min mins sec secs hr hrs yr yrs tsp tbsp 
 DOTLESS = {
     "w/o": "without",
     "w/": "with",
+    "W/": "With",
+    "W/o": "Without",
+    "n/a": "N A",
+    "N/A": "N A",
     "b/c": "because",
     "c/o": "care of",
     "vs": "versus",
@@ -163,7 +167,9 @@ STARTERS = frozenset(
 _FIRST_WORD = re.compile(r"\s*[\"“‘(*_]{0,3}([A-Za-z]+(?:['’][a-z]+)?)")
 _BETWEEN_DENIED = r"(?:is|was|be|are|were|said|says|say|answered|replied|answer|thought|with|a|no|just|still|or|and)"
 _DENIAL = re.compile(rf"(?:^|[.!?,:;]\s|\b{_BETWEEN_DENIED}\s)[\"“']?[Nn]o$")
-_COUNTED = re.compile(r"\s*[0-9][0-9,]*\s+(?:more\s+|other\s+)?(?:people|men|women|children|[a-z]{2,}s)\b")
+_COUNTED = re.compile(
+    r"\s*[0-9][0-9,]*\s+(?:more\s+|other\s+)?(?:people|men|women|children|of\s(?:them|us|these|those)|[a-z]{2,}s)\b"
+)
 
 
 def first_word(rest: str) -> str:

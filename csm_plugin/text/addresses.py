@@ -48,13 +48,15 @@ _LONG_HOUSE = re.compile(
 _NAMED_STREET = re.compile(
     rf"\b((?!(?:The|To|At|In|On|And|Near|Visit|See|Is|Ask|Tell|Meet|With|Hi|Hello|Thanks|Dear|For)\b)[A-Z][a-z]+|[0-9]{{1,3}}(?:st|nd|rd|th))\s(St|Dr)\.(?=\s?(?:,|[a-z0-9(]|{'|'.join(sorted(STARTERS))}\b|Apt|Suite|Ste|Unit|No\b|$))"
 )
-_NEAR = r"(?:,\s|\s)"
-_FLAT = re.compile(
-    rf"\b([Aa]pt|[Ss]te|[Rr]m|[Ff]l|Bldg|Apartment|Suite|Room|Unit|Floor|Building|Gate|Seat|Flat)\b\.?\s?#?([0-9]{{1,5}})?-?([A-Z])?(?![\w])"
+_PLACES = (
+    "[Aa]pt|[Ss]te|[Rr]m|[Ff]l|[Bb]ldg|[Aa]partment|[Ss]uite|[Rr]oom|[Uu]nit|[Ff]loor|[Bb]uilding|[Gg]ate|[Ss]eats?|[Ff]lat|"
+    "[Ee]xit|[Rr]ow|[Pp]latform|[Bb]us|[Ll]ot|[Tt]able|[Aa]isle|[Ll]ocker|[Dd]orm|[Hh]ouse|[Bb]ay|[Tt]rack"
 )
+_FLAT = re.compile(rf"\b({_PLACES})\b\.?\s?#?([0-9]{{1,5}})?-?([A-Z])?(?!\w)")
+_SEATS = re.compile(r"(?<![\w.])([0-9]{1,3})([A-Z])\s?[-–]\s?([0-9]{1,3})([A-Z])(?!\w)")
 _FLATS = {"apt": "Apartment", "ste": "Suite", "rm": "Room", "fl": "Floor", "bldg": "Building"}
 _BOX = re.compile(r"\bP\.?\s?O\.?\s?Box\s")
-_ROUTE = re.compile(r"\b(Hwy|Rte|Rt|US|I|SR)\b\.?[\s-]([0-9]{1,3})([NSEW])?(?![\w]|[.,][0-9])")
+_ROUTE = re.compile(r"\b(Hwy|Rte|Rt|US|I|SR)\b\.?[\s-]([0-9]{1,3})(?:\s?([NSEW])\b)?(?!\w|[.,][0-9])")
 _ROUTES = {"Hwy": "Highway", "Rte": "Route", "Rt": "Route", "US": "U S", "I": "I", "SR": "State Route"}
 
 
@@ -63,6 +65,7 @@ def say_addresses(text: str) -> str:
     text = _HOUSE.sub(_say_house, text)
     text = _LONG_HOUSE.sub(_say_long_house, text)
     text = _NAMED_STREET.sub(_say_named_street, text)
+    text = _SEATS.sub(r"\1 \2 to \3 \4", text)
     text = _FLAT.sub(_say_flat, text)
     text = _ROUTE.sub(_say_route, text)
     return _BOX.sub("P O Box ", text)
@@ -109,7 +112,8 @@ def _say_flat(match: re.Match[str]) -> str:
     name, number, letter = match.groups()
     if number is None and (letter is None or name.lower() not in _FLATS):
         return match.group()
-    words = [_FLATS.get(name.lower(), name), say_integer(number) if number else "", letter or ""]
+    full = _FLATS.get(name.lower(), name)
+    words = [full.lower() if name.islower() else full, say_integer(number) if number else "", letter or ""]
     return " ".join(word for word in words if word)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from csm_plugin.text.abbreviations import CLOSING, INWARD, NUMBERED, TITLES
+from csm_plugin.text.abbreviations import CLOSING, DOTTED_UNITS, INWARD, NUMBERED, TITLES
 
 _SPACE = re.compile(r"[ \n]")
 _WHOLE = re.compile(
@@ -22,7 +22,7 @@ _LEADING = frozenset(
     "a an the this that these those my your his her its our their of to in on at by with from for and or but as is are was "
     "were be been has have had will would can could may might must shall should not no very more most so than into".split()
 )
-_ABBREVIATED = frozenset({*TITLES, *INWARD, *NUMBERED, *CLOSING})
+_ABBREVIATED = frozenset({*TITLES, *INWARD, *NUMBERED, *CLOSING, *DOTTED_UNITS})
 _STOPS = (",", ";", ":", "—", "–", ")")
 _BEST, _CONJOINED, _PREPOSED, _PLAIN, _TORN, _NAME, _BOUND, _INSIDE = range(8)
 

@@ -26,6 +26,7 @@ _FLAT = str.maketrans(
 )
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _POWER = re.compile(r"(?:(?<=[0-9)])|(?<![A-Za-z])([A-Za-zµ]{1,2}))([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_TIMES = re.compile(r"\s?×\s?(?=10(?:\^|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]))")
 _NOTE = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _VULGAR = re.compile(r"([0-9]?)([¼-¾⅐-⅞↉])(?=(\w?))")
 _FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
@@ -36,7 +37,7 @@ def flatten(text: str) -> str:
     """Give a text in plain characters; what only decorates a letter is dropped. Linear in the length."""
     if text.isascii():
         return text
-    text = text.translate(_FLAT)
+    text = _TIMES.sub(" * ", text).translate(_FLAT)
     text = _NOTE.sub("", _POWER.sub(_say_power, text))
     text = unicodedata.normalize("NFKC", _VULGAR.sub(_write_fraction, text))
     text = "".join(sign for sign in text if unicodedata.category(sign) not in _UNSPOKEN)

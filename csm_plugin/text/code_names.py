@@ -16,12 +16,13 @@ _SUFFIXES = re.compile(
 _LETTERS = frozenset({"js", "ts", "io", "ai", "md", "rs", "pdf", "csv", "html", "css", "cpp", "yml"})
 _CALL = re.compile(r"(?<=[A-Za-z0-9_])\(\)")
 _CAMEL = re.compile(
-    r"(?<![\w.@/-])[a-z]{2,20}[0-9]{0,3}(?:[A-Z][a-z0-9]{1,20}|[A-Z]{2,4}(?![a-z])){1,8}(?![A-Za-z0-9])"
+    r"(?<![\w.@/-])(?!mmHg)[a-z]{2,20}[0-9]{0,3}(?:[A-Z][a-z0-9]{1,20}|[A-Z]{2,4}(?![a-z])){1,8}(?![A-Za-z0-9])"
 )
 _PASCAL = re.compile(r"(?<![\w.@/-])(?!Mc|Mac|De|La|Van)(?:[A-Z][a-z0-9]{1,20}){3,8}(?!\w)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _CONSTANT = re.compile(r"(?<!\w)[A-Z][A-Z0-9]{1,20}(?:_[A-Z0-9]{1,20}){1,6}(?!\w)")
 _MIXED = re.compile(r"(?<![\w.'°-])([A-Z]{1,5})(-?)([0-9]{1,4})([A-Z]?|[a-z])(s?)(?![\w]|[.,][0-9])")
+_HEX = re.compile(r"(?<!\w)0[xX]([0-9A-Fa-f]{1,16})(?!\w)")
 _FLAG = re.compile(r"(?<![\w-])(--?)([a-z]{1,20}(?:-[a-z]{1,20}){0,4})(?![\w-])")
 _WORDS = frozenset({"COVID", "NASA", "LASER", "SARS"})
 
@@ -31,6 +32,7 @@ def say_code_names(text: str) -> str:
     text = _LANGUAGES.sub(lambda match: f"{match.group(1)} {_LANGUAGE_SIGNS[match.group(2)]}", text)
     text = _INCREMENT.sub(lambda match: " plus plus" if match.group(1) == "++" else " minus minus", text)
     text = _DOT_NET.sub(lambda match: f"{match.group(1) or ''} dot net", text)
+    text = _HEX.sub(lambda match: f"hex {' '.join(match.group(1).upper())}", text)
     text = _SUFFIXES.sub(_say_suffix, _CALL.sub("", text))
     text = _CONSTANT.sub(lambda match: match.group().lower().replace("_", " "), text)
     for pattern in (_CAMEL, _PASCAL):
@@ -57,9 +59,10 @@ def _say_flag(match: re.Match[str]) -> str:
 
 def _say_mixed(match: re.Match[str]) -> str:
     letters, hyphen, digits, end, plural = match.groups()
-    if len(letters) > 3 and not hyphen and letters not in _WORDS and set(letters) & set("AEIOUY"):
+    is_word = len(letters) > 3 and letters not in _WORDS and set(letters) & set("AEIOUY")
+    if is_word and not hyphen:
         return match.group()
-    spelled = letters.capitalize() if letters in _WORDS else " ".join(letters)
+    spelled = letters if is_word else letters.capitalize() if letters in _WORDS else " ".join(letters)
     number = say_digits(digits) if digits.startswith("0") else say_integer(digits)
     if plural and not number.endswith(("x", "s")):
         number += "s"

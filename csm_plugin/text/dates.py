@@ -79,11 +79,12 @@ def say_dates(text: str, locale: Locale) -> str:
     text = _DATE_SPAN.sub(lambda match: _say_numeric_span(match, locale), text)
     text = _SHORT_DATE.sub(lambda match: _say_short(match, locale), text)
     text = _MONTH_YEAR.sub(lambda match: f"{_MONTHS[int(match.group(1)) - 1]} {match.group(2)}", text)
+    text = say_named_spans(text)
     text = _WEEKDAY.sub(lambda match: f"{_DAYS[match.group(1)]},", text)
     text = _MONTH_DAY.sub(lambda match: _say_month_day(match, locale), text)
     text = _AFTER_SPAN.sub(r"\1 to ", text)
     text = _DAY_MONTH.sub(_say_day_month, text)
-    text = _MONTH_AND_YEAR.sub(lambda match: _long(match.group(1)), say_named_spans(text))
+    text = _MONTH_AND_YEAR.sub(lambda match: _long(match.group(1)), text)
     return _DECADE.sub(_say_decade, _YEAR_SPAN.sub(_say_year_span, text))
 
 
@@ -171,9 +172,12 @@ def _say_month_day(match: re.Match[str], locale: Locale) -> str:
 
 def _say_day_month(match: re.Match[str]) -> str:
     _, day, until, _, month = match.groups()
-    capital = "The" if match.start() == 0 else "the"
+    joined = match.string[max(0, match.start() - 4) : match.start()].endswith(("and ", "or ", "to "))
+    capital = "" if joined and "of" in match.group(4) else "The" if match.start() == 0 else "the"
     span = f" to {_day(until)}" if until else ""
-    words = f"{capital if match.group(1) is None else match.group(1).strip()} {_day(day)}{span} of {_long(month)}"
+    words = (
+        f"{capital if match.group(1) is None else match.group(1).strip()} {_day(day)}{span} of {_long(month)}".lstrip()
+    )
     return words + (
         "." if month.endswith(".") and starts_sentence(match.string[match.end() : match.end() + 32]) else ""
     )

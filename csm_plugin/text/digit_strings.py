@@ -22,7 +22,7 @@ _STRING = r"[0-9]{2,}(?:[ -][0-9]{2,6}){0,5}"
 _CODE = r"(?=[A-Z0-9-]{0,11}[0-9])[A-Z0-9]{2,24}(?:-[A-Z0-9]{1,12}){0,4}"
 _END = r"(?![\w]|[-,.][0-9])"
 _NUMBERED = re.compile(
-    rf"\b((?i:{_NAMES})(?i:'s)?\s(?i:number|no\.|num\.|num|nr\.?|ID|code|#)(?i:\s(?:for|of|on|to)\s[a-z '’-]{{2,30}}?(?=\s(?:is|was)\s))?{_LINK})"
+    rf"\b((?i:{_NAMES})(?i:'s)?,?\s(?i:number|no\.|num\.|num|nr\.?|ID|code|#)(?i:\s(?:for|of|on|to)\s[a-z '’-]{{2,30}}?(?=\s(?:is|was)\s))?{_LINK})"
     rf"({_STRING}|{_CODE}){_END}"
 )
 _SECRET = re.compile(rf"\b((?i:{_SECRETS})(?i:\scode|\snumber)?{_LINK})({_STRING}|{_CODE}){_END}")
@@ -40,6 +40,7 @@ _ADDRESS = re.compile(r"(?<![\w.])((?:[0-9]{1,3}\.){3}[0-9]{1,3})(:[0-9]{2,5})?(
 _LONG = re.compile(r"(?<![\w.,$€£+-])([0-9]{10,})(?![\w]|[.,][0-9])")
 _MIXED = re.compile(
     r"(?<![\w'-])(?=[A-Z]*[0-9]+[A-Z]+[0-9]|[0-9]*[A-Z]+[0-9]+[A-Z]|[A-Z]{2,}[0-9]{4}|[A-Z][0-9]{5})([A-Z0-9]{5,12})(?![\w'-])"
+    r"|(?<![\w'-])([A-Z]{1,4}-[0-9]{2,6}(?:-[0-9]{1,6}){1,3})(?![\w'-])"
 )
 
 
@@ -55,7 +56,7 @@ def say_digit_strings(text: str) -> str:
         text = pattern.sub(lambda match: say_groups(match.group(1)), text)
     text = _NO_SPAN.sub(_say_unless_span, text)
     text = _LONG.sub(_say_unless_round, text)
-    return _MIXED.sub(lambda match: spell(match.group(1)), text)
+    return _MIXED.sub(lambda match: spell(match.group()), text)
 
 
 def spell(code: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from csm_plugin.text.numerals import say_integer, say_ordinal, say_value
+from csm_plugin.text.numerals import say_integer, say_number, say_ordinal, say_value
 
 _NAMED = {"1/2": "one half", "1/4": "a quarter", "3/4": "three quarters"}
 _MIXED = {"1/2": "a half", "1/4": "a quarter", "3/4": "three quarters"}
@@ -13,12 +13,16 @@ _MOST = 1_000
 
 FRACTION = r"(?:[0-9]{1,6}\s)?[0-9]{1,3}/[0-9]{1,4}"
 _SLASH = re.compile(r"(?<![\w./])(?:([0-9]{1,6})\s)?(-?)([0-9]{1,3})/([0-9]{1,4})(?![\w/]|\.[0-9])(?:(?=\s?([a-z]+)))?")
+_RATING = re.compile(r"(?<![\w./])([0-9]{1,2}\.[0-9]{1,2})/(5|10|100)(?![\w/]|\.[0-9])")
 _JUDGED = frozenset("stars star points point marks score rating".split())
 
 
 def say_fractions(text: str) -> str:
     """Put fractions and other pairs with a slash into words. Linear in the length."""
-    return _SLASH.sub(_say_slash, text) if "/" in text else text
+    if "/" not in text:
+        return text
+    text = _RATING.sub(lambda match: f"{say_number(match.group(1))} out of {say_integer(match.group(2))}", text)
+    return _SLASH.sub(_say_slash, text)
 
 
 def say_fraction(whole: str | None, top: str, bottom: str) -> str | None:

@@ -20,9 +20,9 @@ _NAMES = (
     "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|tool_call|tool_calls|function_calls|script|style"
 )
 _INFO = r"[^`~\n]{0,80}"
-_BEGIN = re.compile(rf"<({_NAMES})(?:\s[^<>]{{0,60}})?>|^[ ]{{0,3}}(`{{3,20}}|~{{3,20}}){_INFO}(?:\n|\Z)", re.I | re.M)
+_BEGIN = re.compile(rf"<({_NAMES})(?:\s[^<>]{{0,60}})?>|^[ ]{{0,3}}(`{{3,20}}|~{{3,4}}){_INFO}(?:\n|\Z)", re.I | re.M)
 _BEGUN = re.compile(
-    rf"<(?:[a-z_]{{0,14}}|(?:{_NAMES})\s[^<>]{{0,60}})\Z|^[ ]{{0,3}}(?:[`~]{{0,2}}|(?:`{{3,20}}|~{{3,20}}){_INFO})\Z",
+    rf"<(?:[a-z_]{{0,14}}|(?:{_NAMES})\s[^<>]{{0,60}})\Z|^[ ]{{0,3}}(?:[`~]{{0,2}}|(?:`{{3,20}}|~{{3,4}}){_INFO})\Z",
     re.I | re.M,
 )
 _FENCE_BEGUN = re.compile(r"^[ ]{0,3}[`~]{0,40}[ \t]{0,20}\Z", re.M)
@@ -85,8 +85,8 @@ class HiddenText:
     def _show(self, spans: list[Span], final: bool) -> bool:
         """Pass on what comes before the next thing to hide; whether there is one."""
         begin = self._find(_BEGIN, final)
-        if begin is None:
-            begun = None if final else self._find(_BEGUN, final)
+        begun = None if final else self._find(_BEGUN, final)
+        if begin is None or (begun is not None and begun.start() < begin.start()):
             self._pass_on(spans, len(self._held) if begun is None else begun.start())
             return False
         name, fence = begin.groups()
@@ -112,15 +112,18 @@ class HiddenText:
         return True
 
     def _find(self, pattern: re.Pattern[str], final: bool) -> re.Match[str] | None:
-        for found in pattern.finditer(self._held):
-            if not found.group().startswith("<"):
-                reads_on = self._code == "read" and self._closing is None
-                if reads_on or (found.start() == 0 and not self._line_begins):
-                    continue
-                if pattern is _BEGIN and not final and not found.group().endswith("\n"):
-                    continue
-            return found
-        return None
+        found = pattern.search(self._held)
+        while found is not None and not self._counts(found, pattern, final):
+            found = pattern.search(self._held, found.start() + 1)
+        return found
+
+    def _counts(self, found: re.Match[str], pattern: re.Pattern[str], final: bool) -> bool:
+        """Whether what looks like a tag or a fence is one: a fence begins a line, and its line is complete."""
+        if found.group().startswith("<"):
+            return True
+        if (self._code == "read" and self._closing is None) or (found.start() == 0 and not self._line_begins):
+            return False
+        return pattern is not _BEGIN or final or found.group().endswith("\n")
 
     def _pass_on(self, spans: list[Span], end: int) -> None:
         self._move(spans, end, self._held[:end])

@@ -12,7 +12,7 @@ _GREEK_NAMES = dict(
         strict=True,
     )
 )
-_GREEK = re.compile(rf"(?<![^\W\d_])[{''.join(_GREEK_NAMES)}](?![^\W\d_])")
+_GREEK = re.compile(rf"(?<![^\W\d_a-zA-Z])(?<![A-Za-z]{{2}})[{''.join(_GREEK_NAMES)}](?![^\W\d_a-zA-Z]|[A-Za-z]{{2}})")
 _ASCII_SIGNS = (
     (re.compile(r"(?<![<>=-])<?[-=]>(?![=>])"), "→"),
     (re.compile(r"<="), "≤"),
@@ -29,6 +29,8 @@ _COMPARED = {
 }
 _LINK = "is|are|was|were|be|of|at|for|if|when|with|to|and|or|than|only|has|have|need|needs|about|age|aged|from|in|by"
 _AMOUNT_AHEAD = r"(?=[$€£]?-?\.?[0-9])"
+_ASKED = re.compile(r"\b([Ii]s|[Aa]re)(\s[\w.]{1,12}\s)([<>≤≥])\s(?=[\w.])")
+_FACTORIAL = re.compile(r"(?<=[0-9])!(?=\s?[=+*/<>≤≥])")
 _LINKED = re.compile(rf"\b({_LINK})\s([<>≤≥≠])\s?{_AMOUNT_AHEAD}")
 _INFIX = re.compile(r"(?<=[\w)%])(?:\s([<>≤≥≠])\s(?=[\w($.√-])|([<>≤≥≠])(?=-?\.?[0-9])|(?<=[0-9])([<>≤≥≠])(?=\w))")
 _PREFIX = re.compile(rf"(?<![\w)%<>])([<>≤≥])\s?{_AMOUNT_AHEAD}")
@@ -48,11 +50,15 @@ _OTHERS = {
     "↔": "to",
 }
 _OTHER = re.compile(f"[{''.join(_OTHERS)}]")
+_EQUALS = re.compile(r"(?<=[\w)])\s?=\s?(?=[-(√])|(?<=\))\s?=\s?(?=\w)")
+_NEGATED = re.compile(r"(?<=equals )-\s?(?=[\w(])")
+_ROOT_CALL = re.compile(r"(?<!\w)sqrt\s?\(([^()]{1,40})\)")
 _FUNCTION = re.compile(r"(?<![\w.])([fghFGHP])\(([a-zA-Z0-9])\)")
 _SCIENTIFIC = re.compile(r"(?<![\w.])([0-9]{1,3}(?:\.[0-9]{1,12})?)[eE]([+-]?)([0-9]{1,3})(?!\w)")
 _POWER = re.compile(
-    r"(?<=[\w)])\s?\^\s?(?:\{([^{}^]{1,40})\}|\(([^()^]{1,40})\)|(-?(?:[0-9]+(?:\.[0-9]+)?|[A-Za-z]))(?![A-Za-z0-9]))"
+    r"(?:(?<=[\w)])|(?<=\b\w)\s|(?<=\))\s)\^\s?(?:\{([^{}^]{1,40})\}|\(([^()^]{1,40})\)|(-?(?:[0-9]+(?:\.[0-9]+)?|[A-Za-z]))(?![A-Za-z0-9]))"
 )
+_NUMBER_POWER = re.compile(r"(?<=[0-9])\^\s?\(?(-?[0-9]+(?:\.[0-9]+)?)\)?(?![A-Za-z0-9])")
 _NAMED_POWERS = {"2": "squared", "3": "cubed"}
 _SIZE = re.compile(r"(?<=[0-9])x(?=[0-9])")
 _TIMES = re.compile(r"(?<=[0-9)])\s?[*x·]\s?(?=[0-9(])|(?<=\b[A-Za-z0-9])\s\*\s(?=[A-Za-z0-9(]\b)")
@@ -64,8 +70,8 @@ _MINUS = re.compile(
     r"|(?<=\b[b-z])\s-\s(?=[b-z]\b)"
 )
 _DESCENDING = re.compile(r"(?<![\w.,-])([0-9]{1,9})\s[-–]\s([0-9]{1,9})(?![\w,-]|\.[0-9])")
-_BEFORE_NUMBER = re.compile(r"(?<!\w)([~±≈+@])\s?(?=[$€£]?\.?[0-9])")
-_AT_NUMBER = {"~": "about", "≈": "about", "±": "plus or minus", "+": "plus", "@": "at"}
+_BEFORE_NUMBER = re.compile(r"(?<!\w)([~±≈+])\s?(?=[$€£]?\.?[0-9])")
+_AT_NUMBER = {"~": "about", "≈": "about", "±": "plus or minus", "+": "plus"}
 
 
 def say_comparisons(text: str) -> str:
@@ -76,7 +82,10 @@ def say_comparisons(text: str) -> str:
         text = _ROOT.sub(_say_root, text)
         text = _OTHER.sub(lambda sign: f" {_OTHERS[sign.group()]} ", text)
         text = _GREEK.sub(lambda letter: f" {_GREEK_NAMES[letter.group()]} ", text)
-    text = _FUNCTION.sub(r"\1 of \2", text)
+    text = _ROOT_CALL.sub(r"the square root of \1", _FUNCTION.sub(r"\1 of \2", text))
+    text = _NEGATED.sub("minus ", _EQUALS.sub(" equals ", text))
+    text = _FACTORIAL.sub(" factorial", text)
+    text = _ASKED.sub(lambda match: f"{match.group(1)}{match.group(2)}{_COMPARED[match.group(3)][1]} ", text)
     text = _LINKED.sub(lambda match: f"{match.group(1)} {_COMPARED[match.group(2)][1]} ", text)
     text = _INFIX.sub(lambda match: f" {_COMPARED[match.group(match.lastindex or 1)][0]} ", text)
     return _PREFIX.sub(lambda match: f"{_COMPARED[match.group(1)][1]} ", text)
@@ -84,10 +93,13 @@ def say_comparisons(text: str) -> str:
 
 def say_powers(text: str) -> str:
     """Put powers into words. Linear in the length."""
+    return _POWER.sub(_say_power, _COEFFICIENT.sub(" ", text)) if "^" in text else text
+
+
+def say_powers_of_numbers(text: str) -> str:
+    """Put powers of numbers into words; their digits stay. Linear in the length."""
     text = _SCIENTIFIC.sub(_say_scientific, text)
-    if "^" not in text:
-        return text
-    return _POWER.sub(_say_power, _COEFFICIENT.sub(" ", text))
+    return _NUMBER_POWER.sub(_say_power, text) if "^" in text else text
 
 
 def say_operations(text: str) -> str:

@@ -87,7 +87,7 @@ _SHORT_SPAN = re.compile(
 )
 _SPAN_AFTER = re.compile(rf"(?<![\w.])({NUMBER})\s?[{_SIGNS}]?\s?[-–]\s?({NUMBER}){_SCALE}\s?([€£])(?!\w)")
 _BEFORE = re.compile(
-    rf"(?<![\w.])(-?)(?:(US|U\.S\.|CA|AU|NZ|HK|MX|[CAS])\s?)?([{_SIGNS}])\s?(-?)({_AMOUNT}){_SCALE}(?![\d])"
+    rf"(?<![\w.])(-?)(?:(US|U\.S\.|CA|AU|NZ|HK|MX)\s?|([CAS]))?([{_SIGNS}])\s?(-?)({_AMOUNT}){_SCALE}(?![\d])"
 )
 _AFTER = re.compile(rf"(?<![\w.,{_SIGNS}])(-?)({NUMBER}){_SCALE}(?:\s?([€£₹₽₩])|([$¥]))(?![\w$€£]|\s?[0-9])")
 _CENTS = re.compile(rf"(?<![\w.])({NUMBER})\s?(¢|￠)")
@@ -144,7 +144,8 @@ def _say_amount(
 
 
 def _say_before(match: re.Match[str]) -> str:
-    minus, country, symbol, inner, number, scale = match.groups()
+    minus, long_country, short_country, symbol, inner, number, scale = match.groups()
+    country = long_country or short_country
     unit, part = _SYMBOLS[symbol]
     before = match.string[max(0, match.start() - 24) : match.start()]
     after = match.string[match.end() : match.end() + 24]

@@ -25,6 +25,7 @@ from csm_plugin.text.locale import Locale, check_locale
 from csm_plugin.text.markup import strip_markup
 from csm_plugin.text.mathematics import say_comparisons
 from csm_plugin.text.numbers import say_numbers
+from csm_plugin.text.phone_numbers import say_keys
 from csm_plugin.text.places import say_places
 from csm_plugin.text.roman import say_roman_numerals
 
@@ -47,6 +48,7 @@ _SIGNS = {
     "→": "to",
 }
 _UNKNOWN = re.compile(r"[^\w\s.,!?;:'\-–\"()\[\]{}$€£¥₹₩₽₺₴₦₫₪₱฿₿¢%‰°§&+=@#/*~`÷±≈≤≥≠<>^·√∛∞∑∏∫∂∈∝∴∆⇒←↔→Ωµ]+")
+_AT = re.compile(r"(?<!\w)@\s?(?=[0-9])")
 _STRUCK = re.compile(r"~{2,}")
 _HASH = re.compile(r"(?<!\w)#(?=[0-9])")
 _EMPHASIS = re.compile(r"[*~`]+|(?<![^\W_])_+|_+(?![^\W_])")
@@ -124,8 +126,8 @@ def _speakable(text: str, locale: Locale, code: CodeReading) -> str:
     text = say_roman_numerals(text)
     if shouted:
         text = lower_shouted(text)
-    text = _say_short_forms(text)
-    text = say_capitals(say_numbers(_HASH.sub("number ", _say_streets(say_comparisons(text))), locale))
+    text = " ".join(say_comparisons(_say_short_forms(say_keys(text, locale))).split())
+    text = say_capitals(say_numbers(_HASH.sub("number ", _say_streets(text)), locale))
     text = _EMPHASIS.sub("", text)
     text = _INITIALS.sub(_say_initials, _ABBREVIATION.sub(_say_abbreviation, text))
     text = _BETWEEN.sub(lambda sign: f" {_SIGNS[sign.group(1)]} ", text)
@@ -144,7 +146,7 @@ def _say_streets(text: str) -> str:
 def _say_short_forms(text: str) -> str:
     if "/" in text:
         text = _WITH.sub(lambda match: f"{match.group(1)}ith{'out' if match.group(2) else ''} ", text)
-    text = _DOTLESS.sub(lambda match: DOTLESS[match.group(1)], _STRUCK.sub(" ", text))
+    text = _DOTLESS.sub(lambda match: DOTLESS[match.group(1)], _AT.sub("at ", _STRUCK.sub(" ", text)))
     return _PLAINLY_NUMBERED.sub(lambda match: f"{NUMBERED[match.group(1)]} ", text)
 
 
@@ -166,7 +168,7 @@ def _say_abbreviation(match: re.Match[str]) -> str:
     if word.lower() in INWARD:
         return INWARD[word.lower()]
     if word in CLOSING:
-        return CLOSING[word] + _stop_before(rest.lstrip())
+        return CLOSING[word] + ("" if word == "Sr" and not match.start() else _stop_before(rest.lstrip()))
     return match.group()
 
 

@@ -9,7 +9,7 @@ from csm_plugin.text.dates import say_dates, say_named_spans, say_years
 from csm_plugin.text.digit_strings import say_digit_strings
 from csm_plugin.text.fractions import say_fractions
 from csm_plugin.text.locale import Locale
-from csm_plugin.text.mathematics import say_operations, say_powers
+from csm_plugin.text.mathematics import say_operations, say_powers, say_powers_of_numbers
 from csm_plugin.text.money import say_money
 from csm_plugin.text.numerals import INTEGER, NUMBER, say_integer, say_number, say_ordinal
 from csm_plugin.text.phone_numbers import say_phone_numbers
@@ -34,6 +34,7 @@ def say_numbers(text: str, locale: Locale = "en-US") -> str:
     text = say_times(say_money(text))
     text = say_mixed_names(text)
     text = _ORDINAL.sub(lambda match: say_ordinal(match.group(1)), text)
+    text = say_powers_of_numbers(text)
     text = _NEGATIVE.sub("minus ", _SPAN.sub(_say_span, text))
     text = say_years(say_units(text))
     text = say_powers(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from csm_plugin.text.locale import Locale
 from csm_plugin.text.numerals import say_digits, say_groups
 
 _EMERGENCY = "911|999|112|988|411|311|211|511|711|811|101|111|000|110|119"
@@ -33,8 +34,11 @@ _NATIONAL = re.compile(r"(?<![\w.,/-])\(?(0[0-9]{2,4}\)?[ -][0-9]{3,4}(?:[ -]?[0
 _WORDED = re.compile(
     r"(?<![\w-])(?:(1)-)?([2-9][0-9]{2})-(?:([0-9]{3})-)?([A-Z]{3,9}(?:-[A-Z]{2,9})?|[A-Z]{2}-?[0-9]{2,5})(?![\w])"
 )
+_KEYPAD = re.compile(r"\b(?:press|dial|hit|key|enter|star)\b", re.IGNORECASE)
+_KEY = re.compile(r"(?<=\s)([*#])(?=[\s.,;!?]|$)")
 _EXTENSION = re.compile(
-    r"(?<![\w])(ext\.?|extension)(\s(?:number|is))?:?\s?#?([0-9]{1,6})(?![\w]|[.,][0-9])", re.IGNORECASE
+    r"(?<![\w])(ext\.|ext(?=\s)|extension(?=[\s:]))(\s(?:number|is))?:?\s?#?([0-9]{1,6})(?![\w]|[.,][0-9])",
+    re.IGNORECASE,
 )
 _SHORT_EXTENSION = re.compile(r"(?<=[-. ][0-9]{4}),?\s?x\s?([0-9]{1,6})(?!\w)")
 
@@ -53,6 +57,13 @@ def say_phone_numbers(text: str) -> str:
     text = _BARE.sub(_say_bare, text)
     text = _TEN_DIGITS.sub(lambda match: _in_groups(match.group(1)), text)
     return _LOCAL.sub(lambda match: say_groups(match.group()), text)
+
+
+def say_keys(text: str, locale: Locale) -> str:
+    """Name the keys of a telephone, where keys are spoken of. Linear in the length."""
+    if ("*" not in text and "#" not in text) or not _KEYPAD.search(text):
+        return text
+    return _KEY.sub(lambda key: "star" if key.group() == "*" else "hash" if locale == "en-GB" else "pound", text)
 
 
 def _in_groups(digits: str) -> str:

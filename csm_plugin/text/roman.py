@@ -28,13 +28,15 @@ _RULERS = (
     "Thutmose|Amenhotep|Mehmed|Selim|Murad|Suleiman|Albert|Leopold|Haakon|Olav|Joseph|Maximilian|Robert|David|Kenneth|"
     "Alfonso|Pedro|Umberto|Boniface|Sixtus|Julius|Cleopatra|Franz|Rudolf|Abdullah"
 )
-_RULER = re.compile(rf"\b((?i:{_RULERS}))\s(?!I\b)({_UP_TO_89})(?!\w)")
+_RULER = re.compile(rf"\b((?i:{_RULERS}))\s(?!I\b|[VX]\.\s?[A-Z])((?=[IVX])X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?!\w)")
 _FIRST_RULER = re.compile(rf"\b({_RULERS})\sI(?=['’]s|\s(?:of|ruled|reigned|became|died)\b|[,.;:)]|$)")
 _NAMED = re.compile(
     r"\b(?!(?:The|An|And|In|Of|On|My|For|With|This|That|Is|By|Or|To|At|Her|His)\b)([A-Z][a-z]+)\s"
     r"(II|III|VI|VII|VIII|IX|XI|XII|XIII|XIV|XV|XVI)(?![\w'’])"
 )
-_ALONE = re.compile(r"(?<![\w.'])(II|III)(?![\w']|\.[A-Za-z])")
+_ALONE = re.compile(
+    r"(\b[Tt]he\s)?(?<![\w.'])(II|III|VII|VIII|XII|XIII|XIV|XVI|XVII|XVIII|XIX|XXI|XXII|XXIII|XXIV)(?![\w']|\.[A-Za-z])(?=(\s[a-z])?)"
+)
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50}
 
 
@@ -45,7 +47,12 @@ def say_roman_numerals(text: str) -> str:
     text = _FIRST_RULER.sub(r"\1 the First", text)
     text = _RULER.sub(lambda match: f"{match.group(1)} the {_say(match.group(2), 'ordinal').title()}", text)
     text = _NAMED.sub(_say_after, text)
-    return _ALONE.sub(lambda match: _say(match.group(1)), text)
+    return _ALONE.sub(_say_alone, text)
+
+
+def _say_alone(match: re.Match[str]) -> str:
+    article, numeral, noun = match.groups()
+    return f"{article or ''}{_say(numeral, 'ordinal' if article and noun else 'cardinal')}"
 
 
 def _say_after(match: re.Match[str]) -> str:

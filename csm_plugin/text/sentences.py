@@ -32,6 +32,7 @@ _OPEN_TAG = re.compile(
     r"(?:\s[\w:@.-]{0,40}(?:=(?:\"[^\"<>]*|'[^'<>]*|[^\s<>\"'=]*)?)?)?"
 )
 _LONGEST_LABEL = 160
+_LONGEST_CODE = 60
 _MONEY = "$€£"
 
 
@@ -177,7 +178,10 @@ def _judge_dash(window: str, mark: re.Match[str], after: str) -> Verdict:
 
 
 def _is_in_markup(window: str, end: int) -> bool:
-    """Whether a link's text or a tag that has begun is still open."""
+    """Whether a link's text, inline code or a tag that has begun is still open."""
+    line = window[window.rfind("\n", 0, end) + 1 : end]
+    if line.count("`") % 2 and len(line) - line.rfind("`") <= _LONGEST_CODE:
+        return True
     opened = max(window.rfind("[", 0, end), window.rfind("](", 0, end))
     if opened >= 0 and not (window.find("]", opened, end) >= 0 and window[opened] == "["):
         is_open = window.find(")", opened, end) < 0 if window[opened] == "]" else True

@@ -131,15 +131,19 @@ _SIGNS = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _TIGHT = frozenset({"s", "m", "h", "l", "V", "W", "g", "gr", "cal", "Pa", "in."})
 _QUANTITY = re.compile(
     rf"(?<![\w.])({FRACTION}|{NUMBER})(\s|-)?({_SIGNS})(\^[23]|[23](?!\w))?(?:/({_RATE_SIGNS})(\^[23]|[23])?)?(?!\w|'[a-z])"
-    r"(\.(?=\s[a-z0-9(]|,))?"
+    r"(\.(?=\s[a-z(]|,))?"
 )
 _SQUARE = {"2": "square ", "3": "cubic "}
 _SPAN = re.compile(rf"(?<=[0-9])(\s?(?:{_SIGNS}))\s?[-–]\s?(?=[0-9]+(?:[.,][0-9]+)?\s?(?:{_SIGNS})(?!\w))")
 _FEET = re.compile(r"(?<![\w.'])([0-9]{1,2})'\s?([0-9]{1,2}(?:\.[0-9]|\s1/2)?)(?:\"|'')?(?![\w'])")
-_FEET_ONLY = re.compile(r"(?<![\w.'])([0-9]{1,3})'(?=\s(?:tall|long|wide|high|deep|by|x)\b|\s?x\s?[0-9]|$)")
+_FEET_ONLY = re.compile(r"(?<![\w.'])([0-9]{1,3})'(?=\s(?:tall|long|wide|high|deep|by)\b|$)|(?<=by )([0-9]{1,3})'")
 _INCHES = re.compile(r"(?<![\w.\"])([0-9]{1,3}(?:\.[0-9]{1,2})?(?:\s[0-9]{1,2}/[0-9]{1,2})?)\"")
 _INCH_WORD = re.compile(
     rf"(?<![\w.])({FRACTION}|{NUMBER})\s?in(?:(?=\s?[x)])|\.?(?=\s(?:tall|long|wide|high|deep|thick|by)\b))"
+)
+_BY = re.compile(
+    r"([0-9](?:'|\"|\s?(?:ft|in|cm|mm|m|km|yd|feet|inches|meters|px)))\s?x\s?(?=[0-9]+(?:\.[0-9]+)?\s?(?:'|\"|(?:ft|in|cm|mm|m|"
+    r"km|yd|feet|inches|meters|px)\b))"
 )
 _LAPSE = re.compile(
     r"(?<![\w.])([0-9]{1,3})\s?h(?:rs?)?\s?([0-9]{1,2})\s?(?:m|min|mins)?(?:\s?([0-9]{1,2})\s?(?:s|sec))?(?!\w)"
@@ -152,6 +156,7 @@ _SCALES = {"M": "million", "B": "billion", "bn": "billion", "mn": "million", "tn
 
 def say_units(text: str) -> str:
     """Put the units of quantities, and numbers that belong to them, into words. Linear in the length."""
+    text = _BY.sub(r"\1 by ", text)
     if "'" in text or '"' in text:
         text = _say_feet_and_inches(text)
     text = _SPAN.sub(r"\1 to ", text)
@@ -224,7 +229,7 @@ def _say_lapse(match: re.Match[str]) -> str:
 
 def _say_feet_and_inches(text: str) -> str:
     text = _FEET.sub(lambda match: f"{say_integer(match.group(1))} foot {say_quantity(match.group(2))}", text)
-    text = _FEET_ONLY.sub(lambda match: f"{say_integer(match.group(1))} feet", text)
+    text = _FEET_ONLY.sub(lambda match: f"{say_integer(match.group(1) or match.group(2))} feet", text)
     quotes = 0
     parts: list[str] = []
     end = 0
