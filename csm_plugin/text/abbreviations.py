@@ -155,12 +155,13 @@ DOTLESS = {
 """Said in full although no full stop follows."""
 
 STARTERS = frozenset(
-    "A After All Although An And Another Any Are As At Because Before But By Can Could Did Do Does Each Even Every "
-    "Everyone Finally First For From Have He Her Here His How However I I'd I'll I'm I've If In Is It It's Its Just "
-    "Let Let's Many Maybe Meanwhile Most My Next No Nobody Not Nothing Now Of On Once One Only Or Our People Perhaps "
-    "Please Shall She She's Should Since So Some Someone Sometimes Soon Sorry Thank Thanks That That's The Their Then "
-    "There There's These They They're This Those Though Today Tomorrow Tonight Try Under Until We We'll We're We've "
-    "Well Were What What's When Where Which While Who Why Will With Would Yes Yesterday Yet You You'll You're Your".split()
+    "A After All Although An And Another Any Are As At Because Before But By Can Could Did Do Does Each Even "
+    "Every Everyone Finally First For From Have He Her Here His How However I I'd I'll I'm I've If In Is It It's "
+    "Its Just Let Let's Many Maybe Meanwhile Most My Next No Nobody Not Nothing Now Of On Once One Only Or Our "
+    "People Perhaps Please Shall She She's Should Since So Some Someone Sometimes Soon Sorry Thank Thanks That "
+    "That's The Their Then There There's These They They're This Those Though Today Tomorrow Tonight Try Under "
+    "Until We We'll We're We've Well Were What What's When Where Which While Who Why Will With Would Yes "
+    "Yesterday Yet You You'll You're Your".split()
 )
 """Words whose capital tells that a sentence begins with them, whatever stands before."""
 

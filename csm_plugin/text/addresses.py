@@ -40,16 +40,20 @@ _STREET = "|".join(_STREETS)
 _WAY = r"(?:NE|NW|SE|SW|[NSEW])"
 _FULL = r"Street|Avenue|Road|Lane|Drive|Court|Place|Boulevard|Highway|Parkway|Square|Way|Terrace"
 _HOUSE = re.compile(
+    rf""
     rf"(?<![\w.,$€£:/])([0-9]{{1,5}})([A-Z]?)(\s)(?:({_WAY})\.?\s)?({_NAME}(?:\s{_NAME}){{0,2}})\s({_STREET})\b(\.?)(?:,?\s({_WAY})\b\.?)?"
 )
 _LONG_HOUSE = re.compile(
+    rf""
     rf"(?<![\w.,$€£:/])([0-9]{{1,5}})(\s)(?:({_WAY})\.?\s)?({_NAME}(?:\s{_NAME}){{0,2}})\s({_FULL})\b(?:,?\s({_WAY})\b\.?)?"
 )
 _NAMED_STREET = re.compile(
-    rf"\b((?!(?:The|To|At|In|On|And|Near|Visit|See|Is|Ask|Tell|Meet|With|Hi|Hello|Thanks|Dear|For)\b)[A-Z][a-z]+|[0-9]{{1,3}}(?:st|nd|rd|th))\s(St|Dr)\.(?=\s?(?:,|[a-z0-9(]|{'|'.join(sorted(STARTERS))}\b|Apt|Suite|Ste|Unit|No\b|$))"
+    rf"\b((?!(?:The|To|At|In|On|And|Near|Visit|See|Is|Ask|Tell|Meet|With|Hi|Hello|Thanks|Dear|For)\b)[A-Z][a-z]+|"
+    rf"[0-9]{{1,3}}(?:st|nd|rd|th))\s(St|Dr)\.(?=\s?(?:,|[a-z0-9(]|{'|'.join(sorted(STARTERS))}\b|Apt|Suite|Ste|Unit|No\b|$))"
 )
 _PLACES = (
-    "[Aa]pt|[Ss]te|[Rr]m|[Ff]l|[Bb]ldg|[Aa]partment|[Ss]uite|[Rr]oom|[Uu]nit|[Ff]loor|[Bb]uilding|[Gg]ate|[Ss]eats?|[Ff]lat|"
+    "[Aa]pt|[Ss]te|[Rr]m|[Ff]l|[Bb]ldg|[Aa]partment|[Ss]uite|[Rr]oom|[Uu]nit|[Ff]loor|[Bb]uilding|[Gg]ate|"
+    "[Ss]eats?|[Ff]lat|"
     "[Ee]xit|[Rr]ow|[Pp]latform|[Bb]us|[Ll]ot|[Tt]able|[Aa]isle|[Ll]ocker|[Dd]orm|[Hh]ouse|[Bb]ay|[Tt]rack"
 )
 _FLAT = re.compile(rf"\b({_PLACES})\b\.?\s?#?([0-9]{{1,5}})?-?([A-Z])?(?!\w)")

@@ -8,19 +8,21 @@ from csm_plugin.text.abbreviations import CLOSING, DOTTED_UNITS, INWARD, NUMBERE
 
 _SPACE = re.compile(r"[ \n]")
 _WHOLE = re.compile(
-    r"!?\[[^\[\]\n]{0,160}\]\([^()\s]{0,160}\)|\[[^\[\]\n]{1,60}\]|</?[A-Za-z][^<>\n]{0,160}>|`[^`\n]{1,80}`|\*\*[^*\n]{1,60}\*\*"
+    r"!?\[[^\[\]\n]{0,160}\]\([^()\s]{0,160}\)|\[[^\[\]\n]{1,60}\]|</?[A-Za-z][^<>\n]{0,160}>|`[^`\n]{1,80}`|"
+    r"\*\*[^*\n]{1,60}\*\*"
     r"|\([^()\n]{1,40}\)|\$[^$\n]{1,60}\\[^$\n]{1,60}\$|\"[^\"\n]{1,30}\""
 )
 _CONJUNCTION = frozenset(
-    "and but or nor so yet because although though while whereas which who whom whose where when if unless until since "
-    "before after then that".split()
+    "and but or nor so yet because although though while whereas which who whom whose where when if unless until "
+    "since before after then that".split()
 )
 _PREPOSITION = frozenset(
-    "in on at by with from for to into onto over under through during between among without about against within".split()
+    "in on at by with from for to into onto over under through during between among without about against".split()
 )
 _LEADING = frozenset(
-    "a an the this that these those my your his her its our their of to in on at by with from for and or but as is are was "
-    "were be been has have had will would can could may might must shall should not no very more most so than into".split()
+    "a an the this that these those my your his her its our their of to in on at by with from for and or but as "
+    "is are was were be been has have had will would can could may might must shall should not no very more most "
+    "so than into".split()
 )
 _ABBREVIATED = frozenset({*TITLES, *INWARD, *NUMBERED, *CLOSING, *DOTTED_UNITS})
 _STOPS = (",", ";", ":", "—", "–", ")")
@@ -45,7 +47,7 @@ def _cost(window: str, place: int, spans: list[tuple[int, int]]) -> int:
         return _INSIDE
     before, after = _last_word(window[:place]), window[place:].lstrip().split(" ", 1)[0]
     bare, following = before.strip("\"'“”‘’([*_"), after.strip("\"'“”‘’([*_.,;:!?)]")
-    if bare[-1:].isdigit() and not before.endswith(_STOPS) or following[:1].isdigit() or _is_abbreviation(bare):
+    if (bare[-1:].isdigit() and not before.endswith(_STOPS)) or following[:1].isdigit() or _is_abbreviation(bare):
         return _BOUND
     if before[-1:] in "$€£¥#+-=/~<>(" or after[:1] in "%°+-=/<>)":
         return _BOUND

@@ -19,7 +19,8 @@ _PAUSE = re.compile(
 _SOUND = (
     r"laugh(?:s|ing|ed|ter)?|sigh(?:s|ing|ed)?|chuckl(?:e|es|ing)|giggl(?:e|es|ing)|gasp(?:s|ing)?|cough(?:s|ing)?|"
     r"sniff(?:s|ing|les?)?|groan(?:s|ing)?|moan(?:s|ing)?|yawn(?:s|ing)?|whisper(?:s|ing|ed)?|exhal(?:e|es|ing)|"
-    r"inhal(?:e|es|ing)|breath(?:es?|ing)|sob(?:s|bing)?|cr(?:y|ies|ying)|scoff(?:s|ing)?|hum(?:s|ming)|snort(?:s|ing)?|"
+    r"inhal(?:e|es|ing)|breath(?:es?|ing)|sob(?:s|bing)?|cr(?:y|ies|ying)|scoff(?:s|ing)?|hum(?:s|ming)|"
+    r"snort(?:s|ing)?|"
     r"clap(?:s|ping)?|applau(?:se|ds)|sneez(?:e|es|ing)|mumbl(?:e|es|ing)|smil(?:es|ing)|nod(?:s|ding)|wink(?:s|ing)?|"
     r"shrug(?:s|ging)?|grin(?:s|ning)?|clear(?:s|ing) (?:her|his|their|my )?throat|clear throat|pauses|pausing|"
     r"snicker(?:s|ing)?|gulp(?:s|ing)?|whistl(?:es|ing)|growl(?:s|ing)?|shout(?:s|ing)|scream(?:s|ing)?|sings|singing|"

@@ -48,12 +48,14 @@ _NUMERIC = re.compile(
 )
 _SHORT_DATE = re.compile(
     r"(?<=\b)((?:[Oo]n|[Bb]y|[Bb]efore|[Aa]fter|[Uu]ntil|[Ss]ince|[Ff]rom|[Dd]ue|[Dd]ated?|to|through|for|"
-    r"Mon|Tue|Tues|Wed|Thu|Thurs|Fri|Sat|Sun|[A-Z][a-z]{2,5}day),?:?\s)([0-9]{1,2})/([0-9]{1,2})(?![\w/]|\.[0-9]|\s?(?:of|inch|cup|tsp|tbsp)\b)"
+    r"Mon|Tue|Tues|Wed|Thu|Thurs|Fri|Sat|Sun|[A-Z][a-z]{2,5}day),?:?\s)([0-9]{1,2})/([0-9]{1,2})(?![\w/]|\.[0-9]|"
+    r"\s?(?:of|inch|cup|tsp|tbsp)\b)"
 )
 _DATE_SPAN = re.compile(r"(?<![\w/.-])([0-9]{1,2}/[0-9]{1,2})\s?[-–]\s?([0-9]{1,2}/[0-9]{1,2})(?![\w/])")
-_MONTH_YEAR = re.compile(rf"(?<![\w/.-])(0?[1-9]|1[0-2])/((?:19|20)[0-9]{{2}})(?![\w/])")
+_MONTH_YEAR = re.compile(r"(?<![\w/.-])(0?[1-9]|1[0-2])/((?:19|20)[0-9]{2})(?![\w/])")
 _MONTH_DAY = re.compile(
-    rf"(?<![\w'])({_MONTH})\s({_DAY_SIGN})(?:\s?(?:[-–]|\bto\b)\s?({_DAY_SIGN})(?!\s?(?:[ap]\.?m\b|{_LONG})))?{_NOT_MORE}(?![\w/])"
+    rf"(?<![\w'])({_MONTH})\s({_DAY_SIGN})(?:\s?(?:[-–]|\bto\b)\s?({_DAY_SIGN})(?!\s?(?:[ap]\.?m\b|"
+    rf"{_LONG})))?{_NOT_MORE}(?![\w/])"
 )
 _DAY_MONTH = re.compile(
     rf"(?<![\w.,/:$€£-])(the\s)?({_DAY_SIGN})(?:\s?[-–]\s?({_DAY_SIGN}))?(\s(?:of\s)?)({_MONTH})(?![\w'])"
@@ -120,7 +122,7 @@ def _say(match: re.Match[str], month: int, day: str, year: str, locale: Locale) 
 
 def _say_numeric(match: re.Match[str], locale: Locale) -> str:
     first, sign, second, year = int(match.group(1)), match.group(2), int(match.group(3)), match.group(4)
-    if sign == "." and len(year) == 2 or sign == "-" and len(year) == 2:
+    if (sign == "." and len(year) == 2) or (sign == "-" and len(year) == 2):
         return match.group()
     day_first = locale == "en-GB" or sign == "."
     month, day = (second, first) if (day_first and second <= 12) or first > 12 else (first, second)

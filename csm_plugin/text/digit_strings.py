@@ -1,4 +1,4 @@
-"""Numbers that name a thing and count nothing: cards, accounts, codes, ZIP codes, orders. They are read digit by digit."""
+"""Numbers that name a thing and count nothing, read digit by digit: cards, accounts, codes, orders."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ import re
 from csm_plugin.text.numerals import say_digits, say_groups
 
 _NAMES = (
-    "confirmation|account|acct|card|routing|order|tracking|reference|ref|booking|reservation|case|ticket|invoice|serial|"
-    "policy|member|membership|customer|employee|license|licence|passport|social security|registration|claim|transaction|"
-    "model|part|product|item|student|patient|badge|receipt|request|permit|meeting|gift card|loyalty|frequent flyer|IBAN|"
-    "access|security|verification|activation|promo|coupon|gate|door|entry|unlock|area|country|dial|sort|SWIFT|bank|id|job"
+    "confirmation|account|acct|card|routing|order|tracking|reference|ref|booking|reservation|case|ticket|invoice|"
+    "serial|policy|member|membership|customer|employee|license|licence|passport|social security|registration|"
+    "claim|transaction|model|part|product|item|student|patient|badge|receipt|request|permit|meeting|gift card|"
+    "loyalty|frequent flyer|IBAN|access|security|verification|activation|promo|coupon|gate|door|entry|unlock|"
+    "area|country|dial|sort|SWIFT|bank|id|job"
 )
 _SECRETS = (
-    "PIN|OTP|CVV|CVC|SSN|EIN|VIN|ISBN|passcode|pass code|password|ZIP|zip code|ZIP code|zip|postcode|postal code|area code|"
-    "access code|security code|verification code|confirmation code|one-time code|sort code|promo code|country code|code is|"
-    "confirmation|routing number|P\\.? ?O\\.? Box|ending in|ends in|ending with|ends with|last four(?: digits)?|last 4(?: digits)?"
+    "PIN|OTP|CVV|CVC|SSN|EIN|VIN|ISBN|passcode|pass code|password|ZIP|zip code|ZIP code|zip|postcode|postal code|"
+    "area code|access code|security code|verification code|confirmation code|one-time code|sort code|promo code|"
+    "country code|code is|confirmation|routing number|P\\.? ?O\\.? Box|ending in|ends in|ending with|ends with|"
+    "last four(?: digits)?|last 4(?: digits)?"
 )
 _LINK = r"(?:\s(?:is|was|are|were|reads|here|now|below|should be|will be))?\s?[:=#-]?\s?#?\s?[\"“'*_]{0,3}"
 _STRING = r"[0-9]{2,}(?:[ -][0-9]{2,6}){0,5}"
 _CODE = r"(?=[A-Z0-9-]{0,11}[0-9])[A-Z0-9]{2,24}(?:-[A-Z0-9]{1,12}){0,4}"
 _END = r"(?![\w]|[-,.][0-9])"
 _NUMBERED = re.compile(
-    rf"\b((?i:{_NAMES})(?i:'s)?,?\s(?i:number|no\.|num\.|num|nr\.?|ID|code|#)(?i:\s(?:for|of|on|to)\s[a-z '’-]{{2,30}}?(?=\s(?:is|was)\s))?{_LINK})"
+    rf"\b((?i:{_NAMES})(?i:'s)?,?\s(?i:number|no\.|num\.|num|nr\.?|ID|code|#)"
+    rf"(?i:\s(?:for|of|on|to)\s[a-z '’-]{{2,30}}?(?=\s(?:is|was)\s))?{_LINK})"
     rf"({_STRING}|{_CODE}){_END}"
 )
 _SECRET = re.compile(rf"\b((?i:{_SECRETS})(?i:\scode|\snumber)?{_LINK})({_STRING}|{_CODE}){_END}")
 _HASHED = re.compile(rf"\b((?i:{_NAMES}))(\s?#\s?|\s?:\s?#?)({_STRING}|{_CODE}){_END}")
 _LONG_NAMED = re.compile(
-    rf"\b((?i:{_NAMES}|code|number|flight))\s([0-9]{{5,}}(?:-[0-9]{{2,6}}){{0,4}}|[0-9]{{3,6}}-[0-9]{{3,6}}(?:-[0-9]{{2,6}})?){_END}(?!\s(?!is|was|has)[a-z]{{3,}}s\b)"
+    rf"\b((?i:{_NAMES}|code|number|flight))\s([0-9]{{5,}}(?:-[0-9]{{2,6}}){{0,4}}|"
+    rf"[0-9]{{3,6}}-[0-9]{{3,6}}(?:-[0-9]{{2,6}})?){_END}(?!\s(?!is|was|has)[a-z]{{3,}}s\b)"
 )
 _HASH = re.compile(rf"(?<!\w)#\s?([0-9]{{5,}}(?:-[0-9]{{2,6}}){{0,3}}){_END}")
 _CARD = re.compile(r"(?<![\w.-])([0-9]{4}([ -])[0-9]{4,6}\2[0-9]{4,5}(?:\2[0-9]{4})?)(?![\w-])")
@@ -39,7 +43,8 @@ _NO_SPAN = re.compile(r"(?<![\w.,/-])([0-9]{3,9})-([0-9]{3,9})(?![\w,/-]|\.[0-9]
 _ADDRESS = re.compile(r"(?<![\w.])((?:[0-9]{1,3}\.){3}[0-9]{1,3})(:[0-9]{2,5})?(?![\w]|\.[0-9])")
 _LONG = re.compile(r"(?<![\w.,$€£+-])([0-9]{10,})(?![\w]|[.,][0-9])")
 _MIXED = re.compile(
-    r"(?<![\w'-])(?=[A-Z]*[0-9]+[A-Z]+[0-9]|[0-9]*[A-Z]+[0-9]+[A-Z]|[A-Z]{2,}[0-9]{4}|[A-Z][0-9]{5})([A-Z0-9]{5,12})(?![\w'-])"
+    r"(?<![\w'-])(?=[A-Z]*[0-9]+[A-Z]+[0-9]|[0-9]*[A-Z]+[0-9]+[A-Z]|[A-Z]{2,}[0-9]{4}|"
+    r"[A-Z][0-9]{5})([A-Z0-9]{5,12})(?![\w'-])"
     r"|(?<![\w'-])([A-Z]{1,4}-[0-9]{2,6}(?:-[0-9]{1,6}){1,3})(?![\w'-])"
 )
 

@@ -8,16 +8,18 @@ _DISPLAY = re.compile(r"\$\$([^$]{1,400})\$\$|\\\[(.{1,400}?)\\\]|\\\((.{1,400}?
 _INLINE = re.compile(r"(?<![\w\\$])\$(?!\s)([^$\n]{1,200}?)(?<!\s)\$(?![\w$])")
 _IS_FORMULA = re.compile(r"\\[A-Za-z]|[\^_]|^[A-Za-z]$|^[A-Za-z(]\S{0,20}\s?[-=+<>*/]|^[0-9]{1,9}\s?[=+*/<>]")
 _COMMANDS = {
-    "times": "times", "cdot": "times", "div": "divided by", "pm": "plus or minus", "mp": "minus or plus", "ast": "times",
-    "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠", "lt": "<", "gt": ">", "approx": "≈", "sim": "~",
-    "equiv": "is equivalent to", "infty": "infinity", "to": "→", "rightarrow": "→", "Rightarrow": "implies", "in": "in",
-    "sum": "the sum", "prod": "the product", "int": "the integral", "lim": "the limit", "partial": "d", "nabla": "nabla",
-    "ldots": "and so on", "cdots": "and so on", "dots": "and so on", "degree": "°", "circ": "°", "angle": "angle",
-    "sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "natural log", "exp": "exp", "cup": "union",
-    "cap": "intersection", "subset": "is a subset of", "forall": "for all", "exists": "there exists", "propto": "is proportional to",
-    "left": "", "right": "", "big": "", "Big": "", "displaystyle": "", "quad": " ", "qquad": " ", "limits": "", "text": "",
-    "mathrm": "", "mathbf": "", "mathbb": "", "mathit": "", "operatorname": "", "textbf": "", "textit": "", "emph": "",
-    "boxed": "", "vec": "vector", "hat": "hat", "bar": "bar", "therefore": "therefore", "because": "because",
+    "times": "times", "cdot": "times", "div": "divided by", "pm": "plus or minus", "mp": "minus or plus",
+    "ast": "times", "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠", "lt": "<", "gt": ">",
+    "approx": "≈", "sim": "~", "equiv": "is equivalent to", "infty": "infinity", "to": "→", "rightarrow": "→",
+    "Rightarrow": "implies", "in": "in", "sum": "the sum", "prod": "the product", "int": "the integral",
+    "lim": "the limit", "partial": "d", "nabla": "nabla", "ldots": "and so on", "cdots": "and so on",
+    "dots": "and so on", "degree": "°", "circ": "°", "angle": "angle", "sin": "sine", "cos": "cosine",
+    "tan": "tangent", "log": "log", "ln": "natural log", "exp": "exp", "cup": "union", "cap": "intersection",
+    "subset": "is a subset of", "forall": "for all", "exists": "there exists", "propto": "is proportional to",
+    "left": "", "right": "", "big": "", "Big": "", "displaystyle": "", "quad": " ", "qquad": " ", "limits": "",
+    "text": "", "mathrm": "", "mathbf": "", "mathbb": "", "mathit": "", "operatorname": "", "textbf": "",
+    "textit": "", "emph": "", "boxed": "", "vec": "vector", "hat": "hat", "bar": "bar", "therefore": "therefore",
+    "because": "because",
 }  # fmt: skip
 _FRACTION = re.compile(r"\\[dt]?frac\s?\{([^{}]{1,120})\}\s?\{([^{}]{1,120})\}")
 _SHORT_FRACTION = re.compile(r"\\[dt]?frac\s?([0-9])\s?([0-9])")

@@ -18,5 +18,5 @@ def check_locale(locale: str) -> Locale:
     """
     for known in get_args(Locale):
         if locale == known:
-            return known  # type: ignore[no-any-return]
+            return known
     raise SettingsError(f"the locale is {locale!r}; it must be one of {', '.join(get_args(Locale))}")

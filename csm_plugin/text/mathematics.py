@@ -7,8 +7,8 @@ import re
 _GREEK_NAMES = dict(
     zip(
         "αβγδεζηθικλμνξοπρσςτυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau upsilon "
-        "phi chi psi omega gamma delta theta lambda xi pi sigma phi psi omega".split(),
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau "
+        "upsilon phi chi psi omega gamma delta theta lambda xi pi sigma phi psi omega".split(),
         strict=True,
     )
 )
@@ -56,7 +56,8 @@ _ROOT_CALL = re.compile(r"(?<!\w)sqrt\s?\(([^()]{1,40})\)")
 _FUNCTION = re.compile(r"(?<![\w.])([fghFGHP])\(([a-zA-Z0-9])\)")
 _SCIENTIFIC = re.compile(r"(?<![\w.])([0-9]{1,3}(?:\.[0-9]{1,12})?)[eE]([+-]?)([0-9]{1,3})(?!\w)")
 _POWER = re.compile(
-    r"(?:(?<=[\w)])|(?<=\b\w)\s|(?<=\))\s)\^\s?(?:\{([^{}^]{1,40})\}|\(([^()^]{1,40})\)|(-?(?:[0-9]+(?:\.[0-9]+)?|[A-Za-z]))(?![A-Za-z0-9]))"
+    r"(?:(?<=[\w)])|(?<=\b\w)\s|(?<=\))\s)\^\s?(?:\{([^{}^]{1,40})\}|\(([^()^]{1,40})\)|"
+    r"(-?(?:[0-9]+(?:\.[0-9]+)?|[A-Za-z]))(?![A-Za-z0-9]))"
 )
 _NUMBER_POWER = re.compile(r"(?<=[0-9])\^\s?\(?(-?[0-9]+(?:\.[0-9]+)?)\)?(?![A-Za-z0-9])")
 _NAMED_POWERS = {"2": "squared", "3": "cubed"}

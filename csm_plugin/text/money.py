@@ -83,7 +83,8 @@ _SPAN = re.compile(
     rf"(?:\1?\2)\s?({NUMBER}){_SCALE}(?![-\w])"
 )
 _SHORT_SPAN = re.compile(
-    rf"(?<![\w.])(US|CA|AU|NZ|HK|[CAS])?([{_SIGNS}])\s?({NUMBER})(?:([kKmMbB]|bn))?\s?[-–]\s?({NUMBER}){_SCALE}(?![-\w]|\s?[{_SIGNS}])"
+    rf"(?<![\w.])(US|CA|AU|NZ|HK|[CAS])?([{_SIGNS}])\s?({NUMBER})(?:([kKmMbB]|"
+    rf"bn))?\s?[-–]\s?({NUMBER}){_SCALE}(?![-\w]|\s?[{_SIGNS}])"
 )
 _SPAN_AFTER = re.compile(rf"(?<![\w.])({NUMBER})\s?[{_SIGNS}]?\s?[-–]\s?({NUMBER}){_SCALE}\s?([€£])(?!\w)")
 _BEFORE = re.compile(
@@ -92,12 +93,14 @@ _BEFORE = re.compile(
 _AFTER = re.compile(rf"(?<![\w.,{_SIGNS}])(-?)({NUMBER}){_SCALE}(?:\s?([€£₹₽₩])|([$¥]))(?![\w$€£]|\s?[0-9])")
 _CENTS = re.compile(rf"(?<![\w.])({NUMBER})\s?(¢|￠)")
 _RATE = re.compile(
-    r"((?:dollars?|cents?|euros?|pounds?|pence|penny|yen|rupees?|francs?|pesos?|yuan|thousand|[mb]illion)\s?/\s?)([A-Za-z]{1,9}(?:\s(?:ft|foot|feet)\b)?)(?!\w)"
+    r"((?:dollars?|cents?|euros?|pounds?|pence|penny|yen|rupees?|francs?|pesos?|yuan|thousand|"
+    r"[mb]illion)\s?/\s?)([A-Za-z]{1,9}(?:\s(?:ft|foot|feet)\b)?)(?!\w)"
 )
-_ONE_OF = re.compile(rf"(?:^|\s)(?:[Aa]n?|[Aa]nother|[Ee]very|[Ee]ach)\s(?:[a-z]{{3,10}}\s)?$")
+_ONE_OF = re.compile(r"(?:^|\s)(?:[Aa]n?|[Aa]nother|[Ee]very|[Ee]ach)\s(?:[a-z]{3,10}\s)?$")
 _NOUN = re.compile(
     r"-?\s?(?!(?:a|an|the|per|for|to|on|in|of|or|and|at|as|by|from|with|more|less|off|each|every|is|was|if|when|but|so|"
-    r"plus|total|that|than|back|now|today|just|too|please|because|until|before|after|i|we|you|he|she|they|it)\b)[a-z]{3,}"
+    r"plus|total|that|than|back|now|today|just|too|please|because|until|before|after|i|we|you|he|she|they|"
+    r"it)\b)[a-z]{3,}"
 )
 
 

@@ -10,7 +10,8 @@ from csm_plugin.text.numerals import say_digits, say_groups
 _EMERGENCY = "911|999|112|988|411|311|211|511|711|811|101|111|000|110|119"
 _CALL = r"(?:[Dd]ial(?:ed|ing|s)?|DIAL|[Cc]all(?:ed|ing|s)?|CALL|[Tt]ext(?:ed|ing)?|TEXT|[Pp]hone[ds]?|[Rr]ing)"
 _DIALLED = re.compile(
-    rf"\b({_CALL}(?:\s(?:up|to|the))?\s[\"“']?)([0-9]{{3}}(?:\sor\s[0-9]{{3}})?)(?=[\s.,!?;:)\"”']|$)(?!\.[0-9]|,[0-9]{{3}}|\s(?:times|people|more))"
+    rf"\b({_CALL}(?:\s(?:up|to|the))?\s[\"“']?)([0-9]{{3}}(?:\sor\s[0-9]{{3}})?)(?=[\s.,!?;:)\"”']|$)(?!\.[0-9]|"
+    rf",[0-9]{{3}}|\s(?:times|people|more))"
 )
 _CALLED = re.compile(
     rf"(?<![\w.,$€£/-])({_EMERGENCY})(?=\s(?:call|caller|operator|dispatch|dispatcher|emergency|hotline|lifeline)s?\b)"
@@ -19,8 +20,10 @@ _SHORT_CODE = re.compile(
     r"\b((?:[Tt]ext|TEXT|[Ss]end|[Rr]eply)\b[^.!?0-9\n]{1,40}?\bto\s)([0-9]{4,6})(?![\w,-]|\.[0-9])"
 )
 _BARE = re.compile(
-    rf"(\b(?:{_CALL}|[Pp]hone number|[Nn]umber|[Cc]ell|[Mm]obile|[Ff]ax|[Tt]el|WhatsApp|at)(?:\.|:|\sis|\sat|\sme at|\sus at|"
-    r"\sthem at|\shim at|\sher at|\smy number|\sthe number)?:?\s)(\+?)([0-9]{7}|1?[2-9][0-9]{9}|0[0-9]{9,10})(?![\w-]|[.,][0-9])"
+    rf"(\b(?:{_CALL}|[Pp]hone number|[Nn]umber|[Cc]ell|[Mm]obile|[Ff]ax|[Tt]el|WhatsApp|at)(?:\.|:|\sis|\sat|"
+    rf"\sme at|\sus at|"
+    r"\sthem at|\shim at|\sher at|\smy number|\sthe number)?:?\s)(\+?)([0-9]{7}|1?[2-9][0-9]{9}|"
+    r"0[0-9]{9,10})(?![\w-]|[.,][0-9])"
 )
 _TEN_DIGITS = re.compile(r"(?<![\w.,$€£+/-])([2-9][0-9]{2}[2-9][0-9]{6})(?![\w-]|[.,][0-9]|\s?%)")
 _GROUPED = re.compile(

@@ -8,12 +8,14 @@ from csm_plugin.text.numerals import say_value
 
 _UP_TO_89 = r"(?=[IVXL])(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _PARTS = (
-    "Chapter|Part|Act|Scene|Volume|Vol\\.|Book|Section|Sec\\.|Article|Title|Phase|Stage|War|Super Bowl|Appendix|Episode|"
+    "Chapter|Part|Act|Scene|Volume|Vol\\.|Book|Section|Sec\\.|Article|Title|Phase|Stage|War|Super Bowl|Appendix|"
+    "Episode|"
     "Amendment|Canto|Lesson|Unit|Round|Apollo|Rocky|Factor|Vatican"
 )
 _KINDS = "Type|Class|Level|Grade|Figure|Table|Group|Division|Category|Tier|Step|Schedule|Mark|Season|Symphony|Quartet"
 _COUNTED = re.compile(
-    rf"\b((?:(?i:{_PARTS})|(?i:{_KINDS})(?=,?\s[A-Za-z]{{2}})),?)\s(?!I\b)({_UP_TO_89}|(?=[ivx]{{2}})x{{0,3}}(?:ix|iv|v?i{{0,3}}))"
+    rf"\b((?:(?i:{_PARTS})|(?i:{_KINDS})(?=,?\s[A-Za-z]{{2}})),?)\s(?!I\b)({_UP_TO_89}|"
+    rf"(?=[ivx]{{2}})x{{0,3}}(?:ix|iv|v?i{{0,3}}))"
     r"(?![\w'’])"
 )
 _OWN_VERB = (
@@ -35,7 +37,8 @@ _NAMED = re.compile(
     r"(II|III|VI|VII|VIII|IX|XI|XII|XIII|XIV|XV|XVI)(?![\w'’])"
 )
 _ALONE = re.compile(
-    r"(\b[Tt]he\s)?(?<![\w.'])(II|III|VII|VIII|XII|XIII|XIV|XVI|XVII|XVIII|XIX|XXI|XXII|XXIII|XXIV)(?![\w']|\.[A-Za-z])(?=(\s[a-z])?)"
+    r"(\b[Tt]he\s)?(?<![\w.'])(II|III|VII|VIII|XII|XIII|XIV|XVI|XVII|XVIII|XIX|XXI|XXII|XXIII|XXIV)(?![\w']|"
+    r"\.[A-Za-z])(?=(\s[a-z])?)"
 )
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50}
 

@@ -7,7 +7,6 @@ our own because the batch splitters at hand cannot say whether more text would c
 
 from __future__ import annotations
 
-import enum
 import re
 
 from csm_plugin.text.breaths import breath

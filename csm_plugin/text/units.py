@@ -122,15 +122,19 @@ mol = mole, moles
 )
 _PER = {name: one for name, (one, _) in _UNITS.items()} | {"d": "day", "person": "person", "in": "inch"}
 _PER_WORDS = (
-    "second|minute|hour|day|night|week|month|quarter|year|person|people|user|seat|mile|meter|kilometer|gallon|liter|pound|"
-    "ounce|kilogram|gram|piece|unit|item|page|word|call|share|student|child|adult|room|ticket|employee|serving|game|head|"
-    "foot|inch|yard|cup|session|visit|line|token|request|team|household|capita|dozen|pair|box|bag|bottle|lesson|class|guest"
+    "second|minute|hour|day|night|week|month|quarter|year|person|people|user|seat|mile|meter|kilometer|gallon|"
+    "liter|pound|"
+    "ounce|kilogram|gram|piece|unit|item|page|word|call|share|student|child|adult|room|ticket|employee|serving|"
+    "game|head|"
+    "foot|inch|yard|cup|session|visit|line|token|request|team|household|capita|dozen|pair|box|bag|bottle|lesson|"
+    "class|guest"
 )
 _RATE_SIGNS = "s|sec|min|hr|h|wk|mo|yr|kg|g|lb|oz|mi|gal|km|L|l|ml|mL|dL|ft|sq_ft|m|d|kWh".replace("_", " ")
 _SIGNS = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _TIGHT = frozenset({"s", "m", "h", "l", "V", "W", "g", "gr", "cal", "Pa", "in."})
 _QUANTITY = re.compile(
-    rf"(?<![\w.])({FRACTION}|{NUMBER})(\s|-)?({_SIGNS})(\^[23]|[23](?!\w))?(?:/({_RATE_SIGNS})(\^[23]|[23])?)?(?!\w|'[a-z])"
+    rf"(?<![\w.])({FRACTION}|{NUMBER})(\s|-)?({_SIGNS})(\^[23]|[23](?!\w))?(?:/({_RATE_SIGNS})(\^[23]|"
+    rf"[23])?)?(?!\w|'[a-z])"
     r"(\.(?=\s[a-z(]|,))?"
 )
 _SQUARE = {"2": "square ", "3": "cubic "}
@@ -142,7 +146,8 @@ _INCH_WORD = re.compile(
     rf"(?<![\w.])({FRACTION}|{NUMBER})\s?in(?:(?=\s?[x)])|\.?(?=\s(?:tall|long|wide|high|deep|thick|by)\b))"
 )
 _BY = re.compile(
-    r"([0-9](?:'|\"|\s?(?:ft|in|cm|mm|m|km|yd|feet|inches|meters|px)))\s?x\s?(?=[0-9]+(?:\.[0-9]+)?\s?(?:'|\"|(?:ft|in|cm|mm|m|"
+    r"([0-9](?:'|\"|\s?(?:ft|in|cm|mm|m|km|yd|feet|inches|meters|px)))\s?x\s?(?=[0-9]+(?:\.[0-9]+)?\s?(?:'|\"|"
+    r"(?:ft|in|cm|mm|m|"
     r"km|yd|feet|inches|meters|px)\b))"
 )
 _LAPSE = re.compile(

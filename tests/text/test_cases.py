@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csm_plugin.errors import SettingsError
-from csm_plugin.text import Locale, normalize
+from csm_plugin.text import normalize
 
 _FOLDER = Path(__file__).parent / "cases"
 _ESCAPES = {"\\n": "\n", "\\u202e": "\u202e"}
