@@ -26,6 +26,7 @@ _BEGUN = re.compile(
     re.I | re.M,
 )
 _FENCE_BEGUN = re.compile(r"^[ ]{0,3}[`~]{0,40}[ \t]{0,20}\Z", re.M)
+_LONGEST_BEGINNING = 160
 _CLOSING_BEGUN = re.compile(r"<(?:/[a-z_]{0,14}\s?)?\Z", re.I)
 
 
@@ -76,43 +77,50 @@ class HiddenText:
 
     def _take(self, *, final: bool) -> list[Span]:
         spans: list[Span] = []
-        while self._held:
-            goes_on = self._show(spans, final) if self._closing is None else self._hide(spans, final)
-            if not goes_on:
+        at = 0
+        while at < len(self._held):
+            end = self._show(spans, at, final) if self._closing is None else self._hide(spans, at, final)
+            if end is None:
                 break
+            at = end
+        done = sum(len(span.written) for span in spans)
+        if done:
+            self._line_begins = self._held[done - 1] == "\n"
+        self._held = self._held[done:]
         return spans
 
-    def _show(self, spans: list[Span], final: bool) -> bool:
-        """Pass on what comes before the next thing to hide; whether there is one."""
-        begin = self._find(_BEGIN, final)
-        begun = None if final else self._find(_BEGUN, final)
+    def _show(self, spans: list[Span], at: int, final: bool) -> int | None:
+        """Pass on what comes before the next thing to hide; where that has begun, or None if there is none."""
+        begin = self._find(_BEGIN, at, final)
+        begun = None if final else self._find(_BEGUN, max(at, len(self._held) - _LONGEST_BEGINNING), final)
         if begin is None or (begun is not None and begun.start() < begin.start()):
-            self._pass_on(spans, len(self._held) if begun is None else begun.start())
-            return False
+            self._move(spans, at, len(self._held) if begun is None else begun.start())
+            return None
         name, fence = begin.groups()
-        self._pass_on(spans, begin.start())
+        self._move(spans, at, begin.start())
         if fence:
             self._closing = re.compile(rf"^[ ]{{0,3}}{fence[0]}{{{len(fence)},40}}[ \t]{{0,20}}\n", re.M)
             self._closing_begun = _FENCE_BEGUN
         else:
             self._closing, self._closing_begun = re.compile(rf"</{name}\s?>", re.I), _CLOSING_BEGUN
         announced = f"\n\n{ANNOUNCEMENT}\n\n" if fence and self._code == "announce" else "\n\n"
-        self._move(spans, len(begin.group()), announced)
-        return True
+        self._move(spans, begin.start(), begin.end(), announced)
+        return begin.end()
 
-    def _hide(self, spans: list[Span], final: bool) -> bool:
-        """Drop up to the end of what is hidden; whether it is there."""
-        closing = self._find(self._closing, final) if self._closing else None
+    def _hide(self, spans: list[Span], at: int, final: bool) -> int | None:
+        """Drop up to the end of what is hidden; where that is, or None if it is not there."""
+        closing = self._find(self._closing, at, final) if self._closing else None
         if closing is None:
-            begun = None if final else self._find(self._closing_begun, final)
-            self._move(spans, len(self._held) if begun is None else begun.start(), "")
-            return False
+            tail = max(at, len(self._held) - _LONGEST_BEGINNING)
+            begun = None if final else self._find(self._closing_begun, tail, final)
+            self._move(spans, at, len(self._held) if begun is None else begun.start(), "")
+            return None
         self._closing = None
-        self._move(spans, closing.end(), "\n\n")
-        return True
+        self._move(spans, at, closing.end(), "\n\n")
+        return closing.end()
 
-    def _find(self, pattern: re.Pattern[str], final: bool) -> re.Match[str] | None:
-        found = pattern.search(self._held)
+    def _find(self, pattern: re.Pattern[str], at: int, final: bool) -> re.Match[str] | None:
+        found = pattern.search(self._held, at)
         while found is not None and not self._counts(found, pattern, final):
             found = pattern.search(self._held, found.start() + 1)
         return found
@@ -125,14 +133,10 @@ class HiddenText:
             return False
         return pattern is not _BEGIN or final or found.group().endswith("\n")
 
-    def _pass_on(self, spans: list[Span], end: int) -> None:
-        self._move(spans, end, self._held[:end])
-
-    def _move(self, spans: list[Span], end: int, spoken: str) -> None:
-        if end:
-            written, self._held = self._held[:end], self._held[end:]
-            spans.append(Span(written, spoken))
-            self._line_begins = written.endswith("\n")
+    def _move(self, spans: list[Span], at: int, end: int, spoken: str | None = None) -> None:
+        if end > at:
+            written = self._held[at:end]
+            spans.append(Span(written, written if spoken is None else spoken))
 
 
 def shown(text: str, code: CodeReading = "skip") -> str:
