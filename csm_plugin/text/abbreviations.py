@@ -167,7 +167,7 @@ STARTERS = frozenset(
 
 _FIRST_WORD = re.compile(r"\s*[\"“‘(*_]{0,3}([A-Za-z]+(?:['’][a-z]+)?)")
 _BETWEEN_DENIED = r"(?:is|was|be|are|were|said|says|say|answered|replied|answer|thought|with|a|no|just|still|or|and)"
-_DENIAL = re.compile(rf"(?:^|[.!?,:;]\s|\b{_BETWEEN_DENIED}\s)[\"“']?[Nn]o$")
+_DENIAL = re.compile(rf"(?:^|[.!?,:;]\s|\b{_BETWEEN_DENIED}\s|'s\s)[\"“']?[Nn]o$")
 _COUNTED = re.compile(
     r"\s*[0-9][0-9,]*\s+(?:more\s+|other\s+)?(?:people|men|women|children|of\s(?:them|us|these|those)|[a-z]{2,}s)\b"
 )

@@ -52,6 +52,7 @@ _SHORT_DATE = re.compile(
     r"\s?(?:of|inch|cup|tsp|tbsp)\b)"
 )
 _DATE_SPAN = re.compile(r"(?<![\w/.-])([0-9]{1,2}/[0-9]{1,2})\s?[-–]\s?([0-9]{1,2}/[0-9]{1,2})(?![\w/])")
+_FISCAL = re.compile(r"(?<!\w)(FY|CY)\s?(20[0-9]{2})(?!\w)")
 _MONTH_YEAR = re.compile(r"(?<![\w/.-])(0?[1-9]|1[0-2])/((?:19|20)[0-9]{2})(?![\w/])")
 _MONTH_DAY = re.compile(
     rf"(?<![\w'])({_MONTH})\s({_DAY_SIGN})(?:\s?(?:[-–]|\bto\b)\s?({_DAY_SIGN})(?!\s?(?:[ap]\.?m\b|"
@@ -78,6 +79,7 @@ def say_dates(text: str, locale: Locale) -> str:
     """Put dates, and numbers that are surely years, into words. Linear in the length."""
     text = _ISO.sub(lambda match: _say(match, int(match.group(2)), match.group(3), match.group(1), locale), text)
     text = _NUMERIC.sub(lambda match: _say_numeric(match, locale), text)
+    text = _FISCAL.sub(lambda match: f"{match.group(1)} {say_year(match.group(2))}", text)
     text = _DATE_SPAN.sub(lambda match: _say_numeric_span(match, locale), text)
     text = _SHORT_DATE.sub(lambda match: _say_short(match, locale), text)
     text = _MONTH_YEAR.sub(lambda match: f"{_MONTHS[int(match.group(1)) - 1]} {match.group(2)}", text)

@@ -16,7 +16,8 @@ _NAMES = (
 _SECRETS = (
     "PIN|OTP|CVV|CVC|SSN|EIN|VIN|ISBN|passcode|pass code|password|ZIP|zip code|ZIP code|zip|postcode|postal code|"
     "area code|access code|security code|verification code|confirmation code|one-time code|sort code|promo code|"
-    "country code|code is|confirmation|routing number|P\\.? ?O\\.? Box|ending in|ends in|ending with|ends with|"
+    "country code|code is|code(?=:)|confirmation|routing number|P\\.? ?O\\.? Box|"
+    "(?:card|account|visa|mastercard|amex) ending|ending in|ends in|ending with|ends with|"
     "last four(?: digits)?|last 4(?: digits)?"
 )
 _LINK = r"(?:\s(?:is|was|are|were|reads|here|now|below|should be|will be))?\s?[:=#-]?\s?#?\s?[\"“'*_]{0,3}"
@@ -33,6 +34,9 @@ _HASHED = re.compile(rf"\b((?i:{_NAMES}))(\s?#\s?|\s?:\s?#?)({_STRING}|{_CODE}){
 _LONG_NAMED = re.compile(
     rf"\b((?i:{_NAMES}|code|number|flight))\s([0-9]{{5,}}(?:-[0-9]{{2,6}}){{0,4}}|"
     rf"[0-9]{{3,6}}-[0-9]{{3,6}}(?:-[0-9]{{2,6}})?){_END}(?!\s(?!is|was|has)[a-z]{{3,}}s\b)"
+)
+_FLIGHT = re.compile(
+    r"\b([Ff]light\s[A-Z]{2}|[Ff]light\s(?:[A-Z][a-z]+\s)?(?=[0-9]{4}))\s?([0-9]{1,4})(?![\w]|[.,:][0-9])"
 )
 _HASH = re.compile(rf"(?<!\w)#\s?([0-9]{{5,}}(?:-[0-9]{{2,6}}){{0,3}}){_END}")
 _CARD = re.compile(r"(?<![\w.-])([0-9]{4}([ -])[0-9]{4,6}\2[0-9]{4,5}(?:\2[0-9]{4})?)(?![\w-])")
@@ -56,6 +60,7 @@ def say_digit_strings(text: str) -> str:
         text = pattern.sub(lambda match: _before(match.group(1)) + spell(match.group(2)), text)
     text = _HASHED.sub(lambda match: f"{match.group(1)} number {spell(match.group(3))}", text)
     text = _LONG_NAMED.sub(lambda match: f"{match.group(1)} {spell(match.group(2))}", text)
+    text = _FLIGHT.sub(lambda match: f"{match.group(1).rstrip()} {say_digits(match.group(2))}", text)
     text = _HASH.sub(lambda match: f"number {say_groups(match.group(1))}", text)
     for pattern in (_CARD, _MASKED, _SOCIAL, _THREE_GROUPS):
         text = pattern.sub(lambda match: say_groups(match.group(1)), text)

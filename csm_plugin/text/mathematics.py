@@ -15,6 +15,7 @@ _GREEK_NAMES = dict(
 _GREEK = re.compile(rf"(?<![^\W\d_a-zA-Z])(?<![A-Za-z]{{2}})[{''.join(_GREEK_NAMES)}](?![^\W\d_a-zA-Z]|[A-Za-z]{{2}})")
 _ASCII_SIGNS = (
     (re.compile(r"(?<![<>=-])<?[-=]>(?![=>])"), "→"),
+    (re.compile(r"\s&&\s"), " and "),
     (re.compile(r"<="), "≤"),
     (re.compile(r">="), "≥"),
     (re.compile(r"!==?(?=\s?[\w(])"), "≠"),
@@ -29,7 +30,7 @@ _COMPARED = {
 }
 _LINK = "is|are|was|were|be|of|at|for|if|when|with|to|and|or|than|only|has|have|need|needs|about|age|aged|from|in|by"
 _AMOUNT_AHEAD = r"(?=[$€£]?-?\.?[0-9])"
-_ASKED = re.compile(r"\b([Ii]s|[Aa]re)(\s[\w.]{1,12}\s)([<>≤≥])\s(?=[\w.])")
+_ASKED = re.compile(r"\b([Ii]s|[Aa]re)(\s[\w./]{1,12}\s)([<>≤≥])\s(?=[\w.])")
 _FACTORIAL = re.compile(r"(?<=[0-9])!(?=\s?[=+*/<>≤≥])")
 _LINKED = re.compile(rf"\b({_LINK})\s([<>≤≥≠])\s?{_AMOUNT_AHEAD}")
 _INFIX = re.compile(r"(?<=[\w)%])(?:\s([<>≤≥≠])\s(?=[\w($.√-])|([<>≤≥≠])(?=-?\.?[0-9])|(?<=[0-9])([<>≤≥≠])(?=\w))")

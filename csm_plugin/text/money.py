@@ -97,6 +97,13 @@ _RATE = re.compile(
     r"[mb]illion)\s?/\s?)([A-Za-z]{1,9}(?:\s(?:ft|foot|feet)\b)?)(?!\w)"
 )
 _ONE_OF = re.compile(r"(?:^|\s)(?:[Aa]n?|[Aa]nother|[Ee]very|[Ee]ach)\s(?:[a-z]{3,10}\s)?$")
+_THE_ONE = re.compile(r"(?:^|\s)(?:[Tt]he|[Tt]his|[Tt]hat|[Mm]y|[Yy]our|[Oo]ur|[Hh]is|[Hh]er|[Tt]heir)\s$")
+_PAID_NOUN = re.compile(
+    r"-?\s?(?:[a-z]{4,9}ly\s|annual\s|late\s|gift\s|service\s|cover\s)?(?:fees?|bills?|charges?|deposits?|cards?|credits?|refunds?|"
+    r"discounts?|coupons?|notes?|minimum|maximum|limit|price|plans?|fines?|deals?|tips?|copay|deductible|prizes?|rewards?|"
+    r"bonus|checks?|tickets?|rebates?|budget|loans?|grants?|fund|option|version|menu|subscription|membership|package|balance|"
+    r"payments?|mark|range)\b"
+)
 _NOUN = re.compile(
     r"-?\s?(?!(?:a|an|the|per|for|to|on|in|of|or|and|at|as|by|from|with|more|less|off|each|every|is|was|if|when|but|so|"
     r"plus|total|that|than|back|now|today|just|too|please|because|until|before|after|i|we|you|he|she|they|"
@@ -152,7 +159,9 @@ def _say_before(match: re.Match[str]) -> str:
     unit, part = _SYMBOLS[symbol]
     before = match.string[max(0, match.start() - 24) : match.start()]
     after = match.string[match.end() : match.end() + 24]
-    one_of = bool(_ONE_OF.search(before) and _NOUN.match(after))
+    one_of = bool(
+        (_ONE_OF.search(before) and _NOUN.match(after)) or (_THE_ONE.search(before) and _PAID_NOUN.match(after))
+    )
     words = _say_amount(number, scale, unit, part, _COUNTRIES.get(country or "", ""), one_of=one_of)
     joined = " " if one_of and after.startswith("-") else ""
     return ("minus " if minus or inner else "") + words + joined

@@ -35,9 +35,10 @@ _INTERNATIONAL = re.compile(
 )
 _NATIONAL = re.compile(r"(?<![\w.,/-])\(?(0[0-9]{2,4}\)?[ -][0-9]{3,4}(?:[ -]?[0-9]{3,4})?)(?![\w-]|[.,][0-9])")
 _WORDED = re.compile(
-    r"(?<![\w-])(?:(1)-)?([2-9][0-9]{2})-(?:([0-9]{3})-)?([A-Z]{3,9}(?:-[A-Z]{2,9})?|[A-Z]{2}-?[0-9]{2,5})(?![\w])"
+    r"(?<![\w-])(?:(1)-)?([2-9][0-9]{2})-(?:([0-9]{3})-)?([A-Z]{2,9}-[A-Z]{2,9}|[A-Z]{3,9}|[A-Z]{2}-?[0-9]{2,5})(?![\w])"
 )
 _KEYPAD = re.compile(r"\b(?:press|dial|hit|key|enter|star)\b", re.IGNORECASE)
+_STAR_CODE = re.compile(r"(?<=\s)\*(?=[0-9]{2,3}(?:[\s.,;!?#]|$))")
 _KEY = re.compile(r"(?<=\s)([*#])(?=[\s.,;!?]|$)")
 _EXTENSION = re.compile(
     r"(?<![\w])(ext\.|ext(?=\s)|extension(?=[\s:]))(\s(?:number|is))?:?\s?#?([0-9]{1,6})(?![\w]|[.,][0-9])",
@@ -66,6 +67,7 @@ def say_keys(text: str, locale: Locale) -> str:
     """Name the keys of a telephone, where keys are spoken of. Linear in the length."""
     if ("*" not in text and "#" not in text) or not _KEYPAD.search(text):
         return text
+    text = _STAR_CODE.sub("star ", text)
     return _KEY.sub(lambda key: "star" if key.group() == "*" else "hash" if locale == "en-GB" else "pound", text)
 
 

@@ -141,7 +141,7 @@ _SQUARE = {"2": "square ", "3": "cubic "}
 _SPAN = re.compile(rf"(?<=[0-9])(\s?(?:{_SIGNS}))\s?[-–]\s?(?=[0-9]+(?:[.,][0-9]+)?\s?(?:{_SIGNS})(?!\w))")
 _FEET = re.compile(r"(?<![\w.'])([0-9]{1,2})'\s?([0-9]{1,2}(?:\.[0-9]|\s1/2)?)(?:\"|'')?(?![\w'])")
 _FEET_ONLY = re.compile(r"(?<![\w.'])([0-9]{1,3})'(?=\s(?:tall|long|wide|high|deep|by)\b|$)|(?<=by )([0-9]{1,3})'")
-_INCHES = re.compile(r"(?<![\w.\"])([0-9]{1,3}(?:\.[0-9]{1,2})?(?:\s[0-9]{1,2}/[0-9]{1,2})?)\"")
+_INCHES = re.compile(r"(?<![\w.\"/])((?:[0-9]{1,3}\s)?[0-9]{1,2}/[0-9]{1,2}|[0-9]{1,3}(?:\.[0-9]{1,2})?)\"")
 _INCH_WORD = re.compile(
     rf"(?<![\w.])({FRACTION}|{NUMBER})\s?in(?:(?=\s?[x)])|\.?(?=\s(?:tall|long|wide|high|deep|thick|by)\b))"
 )
