@@ -88,7 +88,7 @@ def _say_house(match: re.Match[str]) -> str:
     words = [_number(house), letter, _WAYS.get(way, ""), name, _STREETS[street]]
     rest = match.string[match.end() : match.end() + 32]
     words_end = f" {_WAYS[end_way]}" if end_way else ""
-    ends = not end_way and stop and (not rest.strip() or _begins(rest))
+    ends = (match.group().endswith(".") if end_way else stop) and (not rest.strip() or _begins(rest))
     return " ".join(word for word in words if word) + words_end + ("." if ends else "")
 
 

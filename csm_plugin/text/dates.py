@@ -64,13 +64,14 @@ _DAY_MONTH = re.compile(
 )
 _MONTH_AND_YEAR = re.compile(rf"(?<![\w'])((?:{'|'.join(_SHORT)})\b\.?)(?=,?\s(?:{_YEAR_SIGN})(?!\w))")
 _MONTH_SPAN = re.compile(rf"(?<![\w'])({_MONTH})\s?[-–]\s?({_MONTH})(?![\w'])")
+_YEARS_BETWEEN = re.compile(rf"(?<=[0-9]{{4}})\s?[-–]\s?(?=(?:{_LONG})\b)")
 _AFTER_SPAN = re.compile(rf"((?:{_LONG})\s\w+(?:-\w+)?)\s?[-–]\s?(?=(?:{_LONG})\s)")
-_WEEKDAY_SPAN = re.compile(rf"(?<!\w)({'|'.join(_DAYS)})\.?\s?[-–]\s?({'|'.join(_DAYS)})(?!\w)\.?")
+_WEEKDAY_SPAN = re.compile(rf"(?<!\w)({'|'.join(_DAYS)})\.?\s?[-–]\s?({'|'.join(_DAYS)})(?!\w)(\.?)")
 _WEEKDAY = re.compile(
     rf"(?<!\w)({'|'.join(_DAYS)})(?:\.|(?=,?\s)),?(?=\s(?:{_MONTH}\s[0-9]|[0-9]{{1,2}}(?:\s|:|[ap]m|/|st|nd|rd|th)))"
 )
 _YEAR_SPAN = re.compile(rf"(?<![\w.,/$€£-])({_YEAR_SIGN})\s?[-–]\s?({_YEAR_SIGN}|[0-9]{{2}})(?![\w/-]|[.,:][0-9]|\s?%)")
-_DECADE = re.compile(r"(?<![\w.,])(?:((?:1[1-9]|20)[0-9]0)|'?([2-9]0))'?s(?!\w)")
+_DECADE = re.compile(r"(?<![\w.,])(?<![0-9]m\s)(?:((?:1[1-9]|20)[0-9]0)|'?([2-9]0))'?s(?!\w)")
 _YEAR = re.compile(rf"(?<![\w.,/-])({_YEAR_SIGN})(?![\w/-]|[.,][0-9])(?!\s(?!this|does|plus)[a-z]{{3,}}s\b)")
 _ORDINAL_DAY = re.compile(r"(st|nd|rd|th)$")
 
@@ -89,6 +90,7 @@ def say_dates(text: str, locale: Locale) -> str:
     text = _AFTER_SPAN.sub(r"\1 to ", text)
     text = _DAY_MONTH.sub(_say_day_month, text)
     text = _MONTH_AND_YEAR.sub(lambda match: _long(match.group(1)), text)
+    text = _YEARS_BETWEEN.sub(" to ", text)
     return _DECADE.sub(_say_decade, _YEAR_SPAN.sub(_say_year_span, text))
 
 
@@ -96,13 +98,19 @@ def say_named_spans(text: str) -> str:
     """Put spans of months and of days of the week into words. Linear in the length."""
     if "-" not in text and "–" not in text:
         return text
-    text = _WEEKDAY_SPAN.sub(lambda match: f"{_DAYS[match.group(1)]} to {_DAYS[match.group(2)]}", text)
+    text = _WEEKDAY_SPAN.sub(_say_weekday_span, text)
     return _MONTH_SPAN.sub(lambda match: f"{_long(match.group(1))} to {_long(match.group(2))}", text)
 
 
 def say_years(text: str) -> str:
     """Put what is left that looks like a year into words. Linear in the length."""
     return _YEAR.sub(lambda match: say_year(match.group(1)), text)
+
+
+def _say_weekday_span(match: re.Match[str]) -> str:
+    first, last, stop = match.groups()
+    ends = stop and starts_sentence(match.string[match.end() : match.end() + 32])
+    return f"{_DAYS[first]} to {_DAYS[last]}{'.' if ends else ''}"
 
 
 def _long(month: str) -> str:

@@ -34,6 +34,9 @@ _ASKED = re.compile(r"\b([Ii]s|[Aa]re)(\s[\w./]{1,12}\s)([<>≤≥])\s(?=[\w.])"
 _FACTORIAL = re.compile(r"(?<=[0-9])!(?=\s?[=+*/<>≤≥])")
 _LINKED = re.compile(rf"\b({_LINK})\s([<>≤≥≠])\s?{_AMOUNT_AHEAD}")
 _INFIX = re.compile(r"(?<=[\w)%])(?:\s([<>≤≥≠])\s(?=[\w($.√-])|([<>≤≥≠])(?=-?\.?[0-9])|(?<=[0-9])([<>≤≥≠])(?=\w))")
+_ORDER = re.compile(
+    r"(?:^|[.!?:]\s)(?:Use|Take|Keep|Try|Pick|Choose|Only|Eat|Drink|Need|Buy|Send|Write|Give|Add|Wait|Under|Not)$"
+)
 _PREFIX = re.compile(rf"(?<![\w)%<>])([<>≤≥])\s?{_AMOUNT_AHEAD}")
 _ROOT = re.compile(r"([√∛])\s?(?:\(([^()]{1,40})\)|(?=\w))")
 _OTHERS = {
@@ -69,7 +72,7 @@ _FOLD = re.compile(r"(?<=[0-9])x(?!\w)")
 _DIVIDED = re.compile(r"(?<=[0-9)])(?:\s/\s|\s?÷\s?)(?=[0-9(])")
 _MINUS = re.compile(
     r"(?<=[0-9a-z)])\s?[-–]\s?(?=[0-9.]{1,12}[a-z]?\s?=)|(?<=\b[b-z])\s?-\s?(?=[0-9]{1,9}(?:\s?[=)≤≥<>]|$))"
-    r"|(?<=\b[b-z])\s-\s(?=[b-z]\b)"
+    r"|(?<=\b[b-z])\s-\s(?=[b-z]\b)|(?:(?<=squared)|(?<=cubed))\s?-\s?(?=\w)"
 )
 _DESCENDING = re.compile(r"(?<![\w.,-])([0-9]{1,9})\s[-–]\s([0-9]{1,9})(?![\w,-]|\.[0-9])")
 _BEFORE_NUMBER = re.compile(r"(?<!\w)([~±≈+])\s?(?=[$€£]?\.?[0-9])")
@@ -89,7 +92,7 @@ def say_comparisons(text: str) -> str:
     text = _FACTORIAL.sub(" factorial", text)
     text = _ASKED.sub(lambda match: f"{match.group(1)}{match.group(2)}{_COMPARED[match.group(3)][1]} ", text)
     text = _LINKED.sub(lambda match: f"{match.group(1)} {_COMPARED[match.group(2)][1]} ", text)
-    text = _INFIX.sub(lambda match: f" {_COMPARED[match.group(match.lastindex or 1)][0]} ", text)
+    text = _INFIX.sub(_say_infix, text)
     return _PREFIX.sub(lambda match: f"{_COMPARED[match.group(1)][1]} ", text)
 
 
@@ -111,6 +114,12 @@ def say_operations(text: str) -> str:
     text = _TIMES.sub(" times ", _SIZE.sub(" by ", text))
     text = _DIVIDED.sub(" divided by ", _FOLD.sub(" times", text))
     return _DESCENDING.sub(_say_difference, _MINUS.sub(" minus ", text))
+
+
+def _say_infix(match: re.Match[str]) -> str:
+    """Compare two things, or say how much what is ordered may be: `Use < 10 words`."""
+    is_order = _ORDER.search(match.string[max(0, match.start() - 16) : match.start()])
+    return f" {_COMPARED[match.group(match.lastindex or 1)][1 if is_order else 0]} "
 
 
 def _say_root(match: re.Match[str]) -> str:

@@ -159,9 +159,8 @@ def _say_before(match: re.Match[str]) -> str:
     unit, part = _SYMBOLS[symbol]
     before = match.string[max(0, match.start() - 24) : match.start()]
     after = match.string[match.end() : match.end() + 24]
-    one_of = bool(
-        (_ONE_OF.search(before) and _NOUN.match(after)) or (_THE_ONE.search(before) and _PAID_NOUN.match(after))
-    )
+    noun = _NOUN if _ONE_OF.search(before) else _PAID_NOUN if _THE_ONE.search(before) else None
+    one_of = noun is not None and noun.match(after) is not None
     words = _say_amount(number, scale, unit, part, _COUNTRIES.get(country or "", ""), one_of=one_of)
     joined = " " if one_of and after.startswith("-") else ""
     return ("minus " if minus or inner else "") + words + joined

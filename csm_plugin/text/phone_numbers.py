@@ -19,6 +19,7 @@ _CALLED = re.compile(
 _SHORT_CODE = re.compile(
     r"\b((?:[Tt]ext|TEXT|[Ss]end|[Rr]eply)\b[^.!?0-9\n]{1,40}?\bto\s)([0-9]{4,6})(?![\w,-]|\.[0-9])"
 )
+_SHORT_NUMBER = re.compile(rf"\b({_CALL}\s)([0-9]{{5,6}})(?![\w-]|[.,][0-9]|\s[a-z]{{3,}}s\b)")
 _BARE = re.compile(
     rf"(\b(?:{_CALL}|[Pp]hone number|[Nn]umber|[Cc]ell|[Mm]obile|[Ff]ax|[Tt]el|WhatsApp|at)(?:\.|:|\sis|\sat|"
     rf"\sme at|\sus at|"
@@ -54,6 +55,7 @@ def say_phone_numbers(text: str) -> str:
     text = _DIALLED.sub(lambda match: match.group(1) + " or ".join(map(say_digits, match.group(2).split(" or "))), text)
     text = _CALLED.sub(lambda match: say_digits(match.group(1)), text)
     text = _SHORT_CODE.sub(lambda match: match.group(1) + say_digits(match.group(2)), text)
+    text = _SHORT_NUMBER.sub(lambda match: match.group(1) + say_digits(match.group(2)), text)
     text = _WORDED.sub(_say_worded, text)
     text = _INTERNATIONAL.sub(_say_international, text)
     text = _GROUPED.sub(_say_grouped, text)
