@@ -117,7 +117,7 @@ def _say_flat(match: re.Match[str]) -> str:
     if number is None and (letter is None or name.lower() not in _FLATS):
         return match.group()
     full = _FLATS.get(name.lower(), name)
-    words = [full.lower() if name.islower() else full, say_integer(number) if number else "", letter or ""]
+    words = [full.lower() if name.islower() else full, _number(number) if number else "", letter or ""]
     return " ".join(word for word in words if word)
 
 

@@ -14,6 +14,10 @@ _MOST = 1_000
 FRACTION = r"(?:[0-9]{1,6}\s)?[0-9]{1,3}/[0-9]{1,4}"
 _SLASH = re.compile(r"(?<![\w./])(?:([0-9]{1,6})\s)?(-?)([0-9]{1,3})/([0-9]{1,4})(?![\w/]|\.[0-9])(?:(?=\s?([a-z]+)))?")
 _RATING = re.compile(r"(?<![\w./])([0-9]{1,2}\.[0-9]{1,2})/(5|10|100)(?![\w/]|\.[0-9])")
+_MARK = re.compile(
+    r"(\b(?:[Ss]cored?|[Ss]cores?|[Gg]ot|[Rr]ated?|[Gg]raded?|[Mm]arks?)(?:\s(?:is|was|of|at|a|an))?:?\s)([0-9]{1,3})/([0-9]{1,3})"
+    r"(?![\w/]|\.[0-9]|\s(?:of|cup|inch|mile))"
+)
 _JUDGED = frozenset("stars star points point marks score rating".split())
 
 
@@ -22,6 +26,7 @@ def say_fractions(text: str) -> str:
     if "/" not in text:
         return text
     text = _RATING.sub(lambda match: f"{say_number(match.group(1))} out of {say_integer(match.group(2))}", text)
+    text = _MARK.sub(lambda match: f"{match.group(1)}{match.group(2)} out of {match.group(3)}", text)
     return _SLASH.sub(_say_slash, text)
 
 

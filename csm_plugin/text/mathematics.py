@@ -76,6 +76,7 @@ _MINUS = re.compile(
 )
 _DESCENDING = re.compile(r"(?<![\w.,-])([0-9]{1,9})\s[-–]\s([0-9]{1,9})(?![\w,-]|\.[0-9])")
 _BEFORE_NUMBER = re.compile(r"(?<!\w)([~±≈+])\s?(?=[$€£]?\.?[0-9])")
+_ABOUT = re.compile(r"(?<![\w~])([~±≈])\s?(?=[$€£]?\.?[0-9])")
 _AT_NUMBER = {"~": "about", "≈": "about", "±": "plus or minus", "+": "plus"}
 
 
@@ -89,6 +90,7 @@ def say_comparisons(text: str) -> str:
         text = _GREEK.sub(lambda letter: f" {_GREEK_NAMES[letter.group()]} ", text)
     text = _ROOT_CALL.sub(r"the square root of \1", _FUNCTION.sub(r"\1 of \2", text))
     text = _NEGATED.sub("minus ", _EQUALS.sub(" equals ", text))
+    text = _ABOUT.sub(lambda sign: f"{_AT_NUMBER[sign.group(1)]} ", text)
     text = _FACTORIAL.sub(" factorial", text)
     text = _ASKED.sub(lambda match: f"{match.group(1)}{match.group(2)}{_COMPARED[match.group(3)][1]} ", text)
     text = _LINKED.sub(lambda match: f"{match.group(1)} {_COMPARED[match.group(2)][1]} ", text)

@@ -7,6 +7,7 @@ import re
 from csm_plugin.text.code_names import say_mixed_names
 from csm_plugin.text.dates import say_dates, say_named_spans, say_years
 from csm_plugin.text.digit_strings import say_digit_strings
+from csm_plugin.text.feet import say_feet_and_inches
 from csm_plugin.text.fractions import say_fractions
 from csm_plugin.text.locale import Locale
 from csm_plugin.text.mathematics import say_operations, say_powers, say_powers_of_numbers
@@ -36,7 +37,7 @@ def say_numbers(text: str, locale: Locale = "en-US") -> str:
     text = _ORDINAL.sub(lambda match: say_ordinal(match.group(1)), text)
     text = say_powers_of_numbers(text)
     text = _NEGATIVE.sub("minus ", _SPAN.sub(_say_span, text))
-    text = say_years(say_units(text))
+    text = say_years(say_units(say_feet_and_inches(text)))
     text = say_powers(text)
     text = say_fractions(text)
     text = say_operations(text)

@@ -13,6 +13,8 @@ _DIALLED = re.compile(
     rf"\b({_CALL}(?:\s(?:up|to|the))?\s[\"“']?)([0-9]{{3}}(?:\sor\s[0-9]{{3}})?)(?=[\s.,!?;:)\"”']|$)(?!\.[0-9]|"
     rf",[0-9]{{3}}|\s(?:times|people|more))"
 )
+_IS_CALL = re.compile(rf"\b{_CALL}\b")
+_OR_DIALLED = re.compile(r"(\bor\s)(911|999|112|988|000)(?![\w%]|[.,:/-][0-9]|\s[a-z]{3,}s\b)")
 _CALLED = re.compile(
     rf"(?<![\w.,$€£/-])({_EMERGENCY})(?=\s(?:call|caller|operator|dispatch|dispatcher|emergency|hotline|lifeline)s?\b)"
 )
@@ -53,6 +55,8 @@ def say_phone_numbers(text: str) -> str:
     text = _SHORT_EXTENSION.sub(lambda match: f", extension {say_digits(match.group(1))}", text)
     text = _EXTENSION.sub(_say_extension, text)
     text = _DIALLED.sub(lambda match: match.group(1) + " or ".join(map(say_digits, match.group(2).split(" or "))), text)
+    if _IS_CALL.search(text):
+        text = _OR_DIALLED.sub(lambda match: match.group(1) + say_digits(match.group(2)), text)
     text = _CALLED.sub(lambda match: say_digits(match.group(1)), text)
     text = _SHORT_CODE.sub(lambda match: match.group(1) + say_digits(match.group(2)), text)
     text = _SHORT_NUMBER.sub(lambda match: match.group(1) + say_digits(match.group(2)), text)

@@ -32,6 +32,9 @@ _RULERS = (
 )
 _RULER = re.compile(rf"\b((?i:{_RULERS}))\s(?!I\b|[VX]\.\s?[A-Z])((?=[IVX])X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?!\w)")
 _FIRST_RULER = re.compile(rf"\b({_RULERS})\sI(?=['’]s|\s(?:of|ruled|reigned|became|died)\b|[,.;:)]|$)")
+_CROWNED = re.compile(
+    r"\b((?:King|Queen|Pope|Emperor|Empress|Tsar|Czar|Kaiser|Sultan|Saint)\s[A-Z][a-z]+)\sI(?!['’\w])"
+)
 _NAMED = re.compile(
     r"\b(?!(?:The|An|And|In|Of|On|My|For|With|This|That|Is|By|Or|To|At|Her|His)\b)([A-Z][a-z]+)\s"
     r"(II|III|VI|VII|VIII|IX|XI|XII|XIII|XIV|XV|XVI)(?![\w'’])"
@@ -48,6 +51,7 @@ def say_roman_numerals(text: str) -> str:
     text = _COUNTED.sub(_say_after, text)
     text = _FIRST.sub(lambda match: f"{match.group(1) or match.group(2)} one", text)
     text = _FIRST_RULER.sub(r"\1 the First", text)
+    text = _CROWNED.sub(r"\1 the First", text)
     text = _RULER.sub(lambda match: f"{match.group(1)} the {_say(match.group(2), 'ordinal').title()}", text)
     text = _NAMED.sub(_say_after, text)
     return _ALONE.sub(_say_alone, text)

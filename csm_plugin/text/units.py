@@ -137,19 +137,12 @@ _QUANTITY = re.compile(
     rf"[23])?)?(?!\w|'[a-z])"
     r"(\.(?=\s[a-z(]|,))?"
 )
+_ARTICLE = re.compile(r"(?:^|\s)[Aa]n?\s$")
+_NOUN = re.compile(
+    r"\s(?!(?:of|to|and|or|per|for|in|on|at|is|was|above|below|away|from|long|a|each|every|every)\b)[A-Za-z]{3,}"
+)
 _SQUARE = {"2": "square ", "3": "cubic "}
 _SPAN = re.compile(rf"(?<=[0-9])(\s?(?:{_SIGNS}))\s?[-–]\s?(?=[0-9]+(?:[.,][0-9]+)?\s?(?:{_SIGNS})(?!\w))")
-_FEET = re.compile(r"(?<![\w.'])([0-9]{1,2})'\s?([0-9]{1,2}(?:\.[0-9]|\s1/2)?)(?:\"|'')?(?![\w'])")
-_FEET_ONLY = re.compile(r"(?<![\w.'])([0-9]{1,3})'(?=\s(?:tall|long|wide|high|deep|by)\b|$)|(?<=by )([0-9]{1,3})'")
-_INCHES = re.compile(r"(?<![\w.\"/])((?:[0-9]{1,3}\s)?[0-9]{1,2}/[0-9]{1,2}|[0-9]{1,3}(?:\.[0-9]{1,2})?)\"")
-_INCH_WORD = re.compile(
-    rf"(?<![\w.])({FRACTION}|{NUMBER})\s?in(?:(?=\s?[x)])|\.?(?=\s(?:tall|long|wide|high|deep|thick|by)\b))"
-)
-_BY = re.compile(
-    r"([0-9](?:'|\"|\s?(?:ft|in|cm|mm|m|km|yd|feet|inches|meters|px)))\s?x\s?(?=[0-9]+(?:\.[0-9]+)?\s?(?:'|\"|"
-    r"(?:ft|in|cm|mm|m|"
-    r"km|yd|feet|inches|meters|px)\b))"
-)
 _LAPSE = re.compile(
     r"(?<![\w.])([0-9]{1,3})\s?h(?:rs?)?\s?([0-9]{1,2})\s?(?:m|min|mins)?(?:\s?([0-9]{1,2})\s?(?:s|sec))?(?!\w)"
 )
@@ -161,15 +154,11 @@ _SCALES = {"M": "million", "B": "billion", "bn": "billion", "mn": "million", "tn
 
 def say_units(text: str) -> str:
     """Put the units of quantities, and numbers that belong to them, into words. Linear in the length."""
-    text = _BY.sub(r"\1 by ", text)
-    if "'" in text or '"' in text:
-        text = _say_feet_and_inches(text)
     text = _SPAN.sub(r"\1 to ", text)
     text = _LAPSE.sub(_say_lapse, text)
     text = _SHORT_LAPSE.sub(
         lambda match: f"{_count(match.group(1), 'minute')} {_count(match.group(2), 'second')}", text
     )
-    text = _INCH_WORD.sub(lambda match: f"{say_quantity(match.group(1))} {_name(match.group(1), 'in.')}", text)
     text = _SCALED.sub(lambda match: f"{say_number(match.group(1))} {_SCALES[match.group(2)]}", text)
     text = _QUANTITY.sub(_say_quantity, text)
     return _RATE.sub(r" per \1", text) if "/" in text else text
@@ -215,7 +204,7 @@ def _say_quantity(match: re.Match[str]) -> str:
         and number.endswith("0")
     ):
         return match.group()  # a decade
-    name = _UNITS[unit][0] if joint == "-" or _is_one(number) else _UNITS[unit][1]
+    name = _UNITS[unit][0] if joint == "-" or _is_one(number) or _is_of_a_noun(match) else _UNITS[unit][1]
     if power and "/" in unit:
         name += " squared" if power[-1] == "2" else " cubed"
         power = None
@@ -226,25 +215,17 @@ def _say_quantity(match: re.Match[str]) -> str:
     return words + ("." if ends or (stop and unit not in DOTTED_UNITS) else "")
 
 
+def _is_of_a_noun(match: re.Match[str]) -> bool:
+    """Whether a quantity tells what something is like: a 10 lb turkey."""
+    text = match.string
+    return bool(
+        match.group(3) not in ("%", "°")
+        and _ARTICLE.search(text[max(0, match.start() - 4) : match.start()])
+        and _NOUN.match(text[match.end() : match.end() + 16])
+    )
+
+
 def _say_lapse(match: re.Match[str]) -> str:
     hours, minutes, seconds = match.groups()
     words = f"{_count(hours, 'hour')} {_count(minutes, 'minute')}"
     return f"{words} {_count(seconds, 'second')}" if seconds else words
-
-
-def _say_feet_and_inches(text: str) -> str:
-    text = _FEET.sub(lambda match: f"{say_integer(match.group(1))} foot {say_quantity(match.group(2))}", text)
-    text = _FEET_ONLY.sub(lambda match: f"{say_integer(match.group(1) or match.group(2))} feet", text)
-    quotes = 0
-    parts: list[str] = []
-    end = 0
-    for inch in _INCHES.finditer(text):
-        quotes += text.count('"', end, inch.end() - 1)
-        parts.append(text[end : inch.start()])
-        if quotes % 2:  # it closes a quotation
-            parts.append(inch.group())
-            quotes += 1
-        else:
-            parts.append(f"{say_quantity(inch.group(1))} {_name(inch.group(1), 'in.')}")
-        end = inch.end()
-    return "".join(parts) + text[end:]
