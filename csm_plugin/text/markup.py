@@ -10,14 +10,20 @@ import re
 
 _FENCE = re.compile(r"^\s*(?:```|~~~).*$")
 _HEADING = re.compile(r"^\s*#{1,6}\s+")
-_QUOTE = re.compile(r"^\s*(?:>\s?)+")
+_QUOTE = re.compile(r"^\s*(?:>\s?)+(?![0-9=])")
 _BULLET = re.compile(r"^\s*[-*+•‣◦]\s+(?:\[[ xX]\]\s+)?")
 _ITEM = re.compile(r"^\s*([0-9]{1,3})[.)]\s+")
 _RULE_SIGNS = frozenset("-*_=|:+ \t")
 
 _COMMENT = re.compile(r"<!--[^<>]*-->")
 _ATTRIBUTE = r"\s+[\w:@.-]{1,40}\s?=\s?(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"'=]+)"
-_TAG = re.compile(rf"</?[A-Za-z][A-Za-z0-9-]{{0,20}}(?:{_ATTRIBUTE})*\s?/?>")
+_TAG = re.compile(rf"</?[A-Za-z][A-Za-z0-9_:-]{{0,20}}(?:{_ATTRIBUTE})*\s?/?>")
+_BLOCK_TAG = re.compile(
+    r"<(?:/?(?:p|li|ul|ol|div|h[1-6]|tr|table|section|article|header|footer|blockquote|dt|dd|title|option)|br|hr)"
+    rf"(?:{_ATTRIBUTE})*\s?/?>",
+    re.IGNORECASE,
+)
+_CELL_TAG = re.compile(r"</t[dh]>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8}[0-9]{0,2});")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^\s<>]+)>")
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\[\]]*(?:\([^()\[\]]*\)[^()\[\]]*)*\)|\[[^\[\]]*\])")
@@ -35,11 +41,13 @@ _LONGEST_PATH = 40
 def strip_markup(text: str) -> str:
     """Drop markdown and HTML, keep what they wrap; speak addresses; end headings, items and paragraphs with a stop.
 
-    Linear in the length of `text`. Code keeps its content, because a stream's pieces cannot know that they are code.
+    Linear in the length of `text`.
     """
     text = _COMMENT.sub(" ", text)
     text = _AUTOLINK.sub(r"\1", text)
-    text = _ENTITY.sub(lambda entity: html.unescape(entity.group()), _TAG.sub(" ", text))
+    if "<" in text:
+        text = _TAG.sub(" ", _CELL_TAG.sub(", ", _BLOCK_TAG.sub("\n\n", text)))
+    text = _ENTITY.sub(lambda entity: html.unescape(entity.group()), text)
     text = _LINK.sub(r"\1", text)
     text = _FOOTNOTE.sub("", text)
     text = _EMAIL.sub(_say_email, text)

@@ -14,7 +14,22 @@ from tests.growth import is_linear
 
 HOSTILE = (
     *"* [ < <a <!-- 1 1, 1- [a]( a@ _ &#9 ( | $1 . 10:30 x.com/ http:// ' a= A. [[a] ` # 😀 \ufdfa".split(),
-    *("> ", "- ", "- \n", "1 ", "ABC ", "<a b=c ", "\n", "a&b "),
+    *("> ", "- ", "- \n", "1 ", "ABC ", "<a b=c ", "\n", "a&b ", "<think>", "```\n", "~~~", "[laugh", "(sighs", "$1-"),
+    *"$\\frac{ \\[ \\( x^ ^ 1/ 5'11\" +1 555- 1.1. 9am- Jan Mon- I VI A1 AB12 aB A_B --a a() <= >1 √ ½ x²".split(),
+    *(
+        "1/2 ",
+        '12" ',
+        "(555) ",
+        "May 5-",
+        "Chapter I ",
+        "Henry V ",
+        "12 Oak St ",
+        "no. 3 ",
+        "order number is ",
+        "call ",
+    ),
+    *("PIN: ", "5 kg/", "p.m. ", "U.S. ", "w/", "STOP IT ", "text a to ", "1 2 3 4 ", "ending in ", "5 - 3 ", "USD 5 "),
+    *("$x$", "20€ ", "2024-", "12/25/", "1e5", "<|a", "<li>", "Dr. ", "ext. ", "5551234567", "1,000,", "press # "),
 )
 
 
@@ -26,7 +41,6 @@ HOSTILE = (
         ("1. Open it\n2. Close it", "one, Open it. two, Close it"),
         ("See [our docs](https://a.com/b_(c)) or ![a cat](c.png).", "See our docs or a cat."),
         ("| a | b |\n|---|---|\n| c | d |", "a, b. c, d"),
-        ("```python\nhello world\n```", "hello world"),
         ('<b>bold</b> &amp; <a href="x">link</a><br/>', "bold and link"),
         ("a<b and c", "a b and c"),
         ("Mail bob.smith@example.co.uk!", "Mail bob dot smith at example dot co dot uk!"),
@@ -85,7 +99,7 @@ def test_numbers_are_put_into_words(text: str, spoken: str) -> None:
     ("text", "spoken"),
     [
         ("Dr. Smith vs. Mr. Jones, i.e. friends etc.", "Doctor Smith versus Mister Jones, that is friends et cetera."),
-        ("St. Peter of Main St. No. 5", "Saint Peter of Main Saint Number five"),
+        ("St. Peter of Main St. No. 5", "Saint Peter of Main Street Number five"),
         ("No. It is in the U.S. army.", "No. It is in the U S army."),
         ("STOP doing that, it is VERY IMPORTANT", "stop doing that, it is very important"),
         ("I AM SO ANGRY. AM I?", "I am so angry. am I?"),
@@ -158,4 +172,4 @@ def test_what_holds_no_letter_or_digit_is_unspeakable(text: str) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_characters_take_linear_time(hostile: str) -> None:
-    assert is_linear(lambda characters: is_speakable(hostile * (characters // len(hostile))), 4_000)
+    assert is_linear(lambda characters: is_speakable(hostile * (characters // len(hostile))), 2_000)
