@@ -50,10 +50,13 @@ class Steps:
             self.first = len(self.entered)
 
     def counts(self) -> dict[str, int]:
-        """Return how much it is."""
+        """Return how much it is; of the text's front end, which has a file for each kind of thing, by themselves."""
+        kinds = [(file, name) for file, name in self.entered if file.startswith("text/")]
         return {
             "files": len({file for file, _ in self.entered}),
+            "files of the front end": len({file for file, _ in kinds}),
             "functions": len(self.entered),
+            "functions of the front end": len(kinds),
             "functions before the first frame": self.first or 0,
         }
 

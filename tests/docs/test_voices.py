@@ -62,7 +62,9 @@ def place(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_commands_run_in_their_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = [line for line in COMMANDS if line.startswith("csm ")]
     assert len(commands) == 9 == len(COMMANDS) - 2
+    said = CLARA.with_suffix(".txt").read_text(encoding="utf-8").strip()
     for command in commands:
+        command = command.replace("What is said in it, word for word.", said)
         assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
     assert (tmp_path / "hello.wav").stat().st_size > 1_000
 
