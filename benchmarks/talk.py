@@ -28,7 +28,7 @@ from csm_plugin.pipecat import CSMTTSService
 
 PICTURE = Path(__file__).parents[1] / "docs" / "turns.svg"
 MODEL = "csm-tiny"
-AGENT, CALLER = "clara", "robert"
+AGENT, CALLER = "robert", "clara"
 SEED = 1
 MICROPHONE_HZ = 16_000
 FRAME_S = 0.02
@@ -49,7 +49,7 @@ class Words:
     after_s: float | None = None
 
 
-TALK = [Words("Please tell me a story."), Words("Thank you very much.", after_s=4.0)]
+TALK = [Words("Please tell me a story."), Words("I want to hear a joke.", after_s=4.2)]
 
 
 async def main() -> None:
