@@ -80,29 +80,20 @@ class ConsentName(BaseModel):
 def router(service: Service) -> APIRouter:
     """Make the routes."""
     routes = APIRouter(tags=["audio voices"], responses={status: ERRORS[status] for status in (401, 403, 503)})
-    add_voice_routes(routes, service)
-    add_consent_routes(routes, service, ConsentShelf(service.shelf.path, service.settings.max_voices))
+    consents = ConsentShelf(service.shelf.path, service.settings.max_voices)
+    add_voice_routes(routes, service, consents)
+    add_consent_routes(routes, service, consents)
     return routes
 
 
-def add_voice_routes(routes: APIRouter, service: Service) -> None:
-    """Add those of the voices."""
+def add_voice_routes(routes: APIRouter, service: Service, consents: ConsentShelf) -> None:
+    """Add those of the voices, which need a consent."""
 
     @routes.get("/v1/audio/voices")
     async def voices() -> AudioVoices:
         """List the voices that may be asked for."""
         found = [AudioVoice(id=name, name=name) for name in sorted({*service.model_voices, *service.shelf.names})]
         return AudioVoices(data=found, voices=found)
-
-    @routes.delete("/v1/audio/voices/{name}", responses={status: ERRORS[status] for status in (404, 409)})
-    async def remove_voice(name: str) -> VoiceDeleted:
-        """Remove an uploaded voice."""
-        await service.remove_voice(name)
-        return VoiceDeleted(id=name)
-
-
-def add_consent_routes(routes: APIRouter, service: Service, consents: ConsentShelf) -> None:
-    """Add those of the consents, and of voices that need one."""
 
     @routes.post("/v1/audio/voices", responses={status: ERRORS[status] for status in (404, 409, 413, 422)})
     async def add_voice(
@@ -123,6 +114,16 @@ def add_consent_routes(routes: APIRouter, service: Service, consents: ConsentShe
         called = UNNAMED.sub("-", name).strip("-_")
         await service.add_voice(called, text, await audio_sample.read())
         return AudioVoice(id=called, name=called, created_at=int(time.time()))
+
+    @routes.delete("/v1/audio/voices/{name}", responses={status: ERRORS[status] for status in (404, 409)})
+    async def remove_voice(name: str) -> VoiceDeleted:
+        """Remove an uploaded voice."""
+        await service.remove_voice(name)
+        return VoiceDeleted(id=name)
+
+
+def add_consent_routes(routes: APIRouter, service: Service, consents: ConsentShelf) -> None:
+    """Add those of the consents."""
 
     @routes.post("/v1/audio/voice_consents", responses={status: ERRORS[status] for status in (409, 413, 422)})
     async def add_consent(
