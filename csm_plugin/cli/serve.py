@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 from rich.console import Console
 
 from csm_plugin.cli.options import check_model
 from csm_plugin.errors import SettingsError
-from csm_plugin.extras import require
+from csm_plugin.extras import missing_modules, require
 from csm_plugin.settings import check_device_name
+
+if TYPE_CHECKING:
+    from csm_plugin.conversation import VoicePrompt
+    from csm_plugin.server.shared.service import Judge
 
 LOG_FORMAT = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message} {extra}"
 OPTIONS = ("model", "device", "host", "port")
@@ -66,7 +70,19 @@ def run(options: argparse.Namespace, console: Console) -> int:
     logger.remove()
     level = "DEBUG" if options.debug else settings.log_level
     logger.add(sys.stderr, level=level, format=LOG_FORMAT, backtrace=False, diagnose=False)
-    return serve(settings)
+    return serve(settings, judge=_judge())
+
+
+def _judge() -> Judge | None:
+    """What compares the texts of uploaded voices with what a recogniser hears; None where there is no recogniser."""
+    if "moonshine_voice" in missing_modules("eval"):
+        return None
+    from csm_plugin.evaluation.transcript import check_transcript
+
+    def judge(voice: VoicePrompt) -> None:
+        check_transcript(voice.text, voice.pcm)
+
+    return judge
 
 
 def _setting(argument: str) -> tuple[str, str]:

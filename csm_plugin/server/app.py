@@ -23,7 +23,7 @@ from csm_plugin.server.http import audio_voices, health, models, speech, voices,
 from csm_plugin.server.shared.errors import handle_errors
 from csm_plugin.server.shared.metrics import Metrics
 from csm_plugin.server.shared.origins import pattern_of
-from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.service import Judge, Service
 from csm_plugin.server.shared.settings import ServerSettings
 from csm_plugin.server.shared.supervisor import EngineKeeper
 from csm_plugin.server.shared.uploaded_voices import VoiceShelf
@@ -39,13 +39,17 @@ ROUTERS = (
 
 
 def create_app(
-    settings: ServerSettings, load: Callable[[], Engine] | None = None, failed: Callable[[], None] = lambda: None
+    settings: ServerSettings,
+    load: Callable[[], Engine] | None = None,
+    failed: Callable[[], None] = lambda: None,
+    judge: Judge | None = None,
 ) -> FastAPI:
     """Make the server's app. The engine loads in the background once it starts; until then it is not ready.
 
     Args:
         load: loads the engine, in a thread; by default as the settings say.
         failed: called once when there will be no engine any more.
+        judge: of uploaded voices, beside the checks that all of them pass.
 
     Returns:
         the app; its `state.service` is what the routes share.
@@ -57,7 +61,7 @@ def create_app(
         max_restarts=settings.max_restarts,
         failed=failed,
     )
-    service = Service(settings, keeper, shelf, Metrics(keeper))
+    service = Service(settings, keeper, shelf, Metrics(keeper), judge)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -20,7 +20,7 @@ from csm_plugin.errors import SettingsError
 from csm_plugin.interruption import INTERRUPTED, tell_of_interruption
 from csm_plugin.server.app import create_app
 from csm_plugin.server.shared.connections import Socket, listen, protocol
-from csm_plugin.server.shared.service import Service
+from csm_plugin.server.shared.service import Judge, Service
 from csm_plugin.server.shared.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -78,14 +78,17 @@ class Serving(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(settings: ServerSettings, load: Callable[[], Engine] | None = None) -> tuple[Serving, FastAPI]:
+def make_server(
+    settings: ServerSettings, load: Callable[[], Engine] | None = None, judge: Judge | None = None
+) -> tuple[Serving, FastAPI]:
     """Make a server and its app; `Serving.run` or `serve` runs it.
 
     Args:
         load: loads the engine, in a thread; by default as the settings say.
+        judge: of uploaded voices, as `create_app` takes it.
     """
     servers: list[Serving] = []
-    app = create_app(settings, load, failed=lambda: servers[0].fail())
+    app = create_app(settings, load, failed=lambda: servers[0].fail(), judge=judge)
     config = uvicorn.Config(
         app,
         http=protocol(settings),
@@ -106,14 +109,14 @@ def make_server(settings: ServerSettings, load: Callable[[], Engine] | None = No
     return servers[0], app
 
 
-def serve(settings: ServerSettings, load: Callable[[], Engine] | None = None) -> int:
+def serve(settings: ServerSettings, load: Callable[[], Engine] | None = None, judge: Judge | None = None) -> int:
     """Serve until the process is told to end; return its exit code.
 
     Raises:
         SettingsError: the address cannot be listened on.
     """
     quiet_loggers()
-    server, app = make_server(settings, load)
+    server, app = make_server(settings, load, judge)
     try:
         listening = listen(settings)
     except OSError as error:

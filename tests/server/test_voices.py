@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import struct
 import tracemalloc
 from collections.abc import Iterator
@@ -257,6 +258,16 @@ def test_a_file_that_cannot_be_used_costs_little_and_says_why(
 def test_float_that_is_a_little_too_loud_is_clipped() -> None:
     heard = decode_upload(float_wav(TONE * 5), 30)
     assert np.abs(heard).max() == 1
+
+
+def test_a_voice_is_judged_where_there_is_a_judge(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(voice: VoicePrompt) -> None:
+        raise VoiceError(f"{len(voice.pcm)} samples are not what is said")
+
+    monkeypatch.setattr(server.service, "judge", judge)
+    answer = add(server, "ann")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_voice")
+    assert re.search(r"\d samples are not what is said", answer.json()["error"]["message"]) and names(server) == []
 
 
 @pytest.mark.parametrize("text", ["One thousand two hundred and thirty four words of text. " * 70, "7% " * 1_300])

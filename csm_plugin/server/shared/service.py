@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PARTS_AHEAD = 2
 """Parts of one text that are in the engine at the same time: the one that is spoken, and the next."""
 
+Judge = Callable[["VoicePrompt"], None]
+"""Makes sure that a voice's text is what is said in it; blocks, and raises VoiceError if it is not."""
+
 LOOK_S = 0.02
 
 DECODERS = 2
@@ -56,6 +59,8 @@ class Service:
     keeper: EngineKeeper
     shelf: VoiceShelf
     metrics: Metrics
+    judge: Judge | None = None
+    """Of uploaded voices, where there is one."""
     draining: bool = False
     live: int = 0
     """Requests and utterances that are being spoken; draining waits for them."""
@@ -169,6 +174,8 @@ class Service:
         """
         async with self.decoders:
             prompt = await asyncio.to_thread(decode_voice, name, text, recording, style)
+            if self.judge is not None:
+                await asyncio.to_thread(self.judge, prompt)
         async with self.changing_voices:
             await asyncio.to_thread(self.keeper.engine.check_voice, prompt)
             await asyncio.to_thread(self.shelf.add, prompt, self.model_voices)
