@@ -92,10 +92,15 @@ def _open_device(sample_rate: int) -> Any:
 
 @contextmanager
 def _device_player(device: Any) -> Iterator[Write]:
-    device.start()
+    sounddevice = importlib.import_module("sounddevice")
     try:
+        device.start()
         yield lambda pcm: device.write(np.ascontiguousarray(pcm, dtype=np.float32)[:, None])
         device.stop()
+    except sounddevice.PortAudioError as error:
+        raise SettingsError(
+            f"the sound device stopped playing ({error}): does another program use it? Write a file with -o FILE"
+        ) from None
     except BaseException:
         device.abort()
         raise
@@ -120,6 +125,9 @@ def _program_player(command: list[str]) -> Iterator[Write]:
 
     try:
         yield write
+        with suppress(BrokenPipeError):
+            pipe.close()
+        process.wait()
     except BaseException:
         process.kill()
         raise

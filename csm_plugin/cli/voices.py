@@ -14,6 +14,7 @@ from rich.markup import escape
 from csm_plugin.cli.options import default_model
 from csm_plugin.cli.voice_table import print_voices
 from csm_plugin.errors import SettingsError, VoiceError
+from csm_plugin.interruption import tidying
 from csm_plugin.settings import VOICE_STYLES
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def run_add(options: argparse.Namespace, console: Console) -> int:
     recording = options.file or _recording_of(options.model, name)
     voice = prepare_file(recording, _text_for(recording, options), any_text=options.force)
     heard = "not compared with the text" if options.force else _compared(voice)
-    folder.add(name, voice.text, voice.pcm, style=options.style, replace=options.force)
+    with tidying():
+        folder.add(name, voice.text, voice.pcm, style=options.style, replace=options.force)
     for line in [*_report(name, voice), f"  words: {heard}"]:
         console.print(line, highlight=False, soft_wrap=True)
     return 0
@@ -149,7 +151,7 @@ def run_play(options: argparse.Namespace, console: Console) -> int:
             "nothing here can play sound: install sounddevice (pip install sounddevice) or one of "
             f"{', '.join(outputs.PLAYERS)}; the recording is {path}"
         )
-    with outputs.loudspeaker(rate) as play:
+    with tidying(), outputs.loudspeaker(rate) as play:
         play(pcm)
     return 0
 

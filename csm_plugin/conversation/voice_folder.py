@@ -167,7 +167,7 @@ class VoiceFolder:
             for source, target in pairs:
                 source.rename(target)
                 moved.append((source, target))
-        except OSError:
+        except BaseException:
             for source, target in reversed(moved):
                 target.rename(source)
             raise

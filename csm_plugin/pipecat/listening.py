@@ -113,7 +113,8 @@ class Understanding(BaseObserver):
     """Tells what was understood of a turn when the user aggregator says so.
 
     The frame that says so waits behind the LLM's whole answer where that was begun before the turn was over, and an
-    interruption drops it. A pipeline may have several aggregators: the one of which frames come by is ours.
+    interruption drops it. A pipeline may have several aggregators: the one of which frames come by is ours. Whoever
+    pushes a frame first made it, the others pass it on.
 
     Args:
         tell: is called with each such frame, and with whether it is known to be of our aggregator.
@@ -128,6 +129,8 @@ class Understanding(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         """Notice a turn's words on their way down the pipeline."""
         if not isinstance(data.frame, LLMContextUserTurnFrame) or data.direction is not FrameDirection.DOWNSTREAM:
+            return
+        if data.frame.id in self._sources:
             return
         self._sources[data.frame.id] = data.source
         while len(self._sources) > MAX_FRAMES:

@@ -192,7 +192,9 @@ def test_a_taken_name_is_refused_and_replaced_by_force(capsys: Told, own_voices:
 def test_the_words_of_another_recording_are_caught_by_the_recogniser(capsys: Told, own_voices: Path) -> None:
     other = (VOICES / "ruth.txt").read_text(encoding="utf-8")
     said = refused(capsys, "add", "ann", str(CLARA), "--text", other)
-    assert re.search(r"the text is not what is said in the recording: a recogniser hears [012] of its \d words", said)
+    assert re.search(
+        r"the text is not what is said in the recording: an English recogniser hears [012] of its \d words", said
+    )
     assert not list(own_voices.glob("ann*"))
     assert main(["voices", "add", "ann", str(CLARA)]) == 0
     assert "words: a recogniser hears 100% of them as they are written" in capsys.readouterr().err

@@ -8,16 +8,21 @@ import pytest
 from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     EagerTranscriptionFrame,
+    LLMContextUserTurnFrame,
     LLMMessagesAppendFrame,
     ProposedUserStartedSpeakingFrame,
     ProposedUserStoppedSpeakingFrame,
     TranscriptionFrame,
 )
+from pipecat.observers.base_observer import FramePushed
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
+from pipecat.processors.filters.identity_filter import IdentityFilter
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.turns.user_turn_strategies import EagerUserTurnStrategies
 from pipecat.utils.time import time_now_iso8601
 
 from csm_plugin.pipecat import CSMTTSService
+from csm_plugin.pipecat.listening import Understanding
 from csm_plugin.settings import FRAME_S
 from tests.pipecat.room import Room, talking
 from tests.pipecat.test_heard import talk_of, words_in
@@ -72,6 +77,22 @@ async def test_a_turn_that_was_predicted_stands_before_its_reply(sure_after_s: f
         assert ours == theirs
         assert [words for is_agent, words in ours if not is_agent] == [["what", "time", "is", "it"], ["and", "now"]]
         assert len(room.brain.said) == 2
+
+
+async def test_whoever_passes_a_turns_words_on_is_not_taken_for_the_aggregator() -> None:
+    """It was, behind a turn's answer, and the words of all later turns came too late."""
+    ours, passing, known = IdentityFilter(), IdentityFilter(), []
+    understanding = Understanding(lambda _frame, is_ours: known.append(is_ours))
+
+    async def push(frame: LLMContextUserTurnFrame, *sources: IdentityFilter) -> None:
+        for source in sources:
+            await understanding.on_push_frame(FramePushed(source, passing, frame, FrameDirection.DOWNSTREAM, 0))
+
+    first, second = (LLMContextUserTurnFrame(text, time_now_iso8601()) for text in ("one", "two"))
+    await push(first, ours, passing)
+    understanding.come_by(first)
+    await push(second, ours, passing)
+    assert known == [False, True]
 
 
 @pytest.mark.parametrize("after_s", [0.3, 0.8, 1.5, 2.5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from csm_plugin.errors import VoiceError
 from csm_plugin.server.shared.consents import ConsentShelf
 from csm_plugin.server.shared.errors import Refusal
 from csm_plugin.server.shared.uploaded_voices import VoiceShelf
@@ -81,3 +83,34 @@ def test_a_recording_that_cannot_be_kept_is_refused(
     )
     assert answer.status_code == status
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_what_cannot_be_kept_leaves_no_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recording stayed, and nothing told of it."""
+    shelf = ConsentShelf(tmp_path, 5)
+
+    def full(_self: Path, *_arguments: object, **_options: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(VoiceError, match="No space left on device"):
+            shelf.add("Ann", "en", SOUND)
+    assert list((tmp_path / "consents").iterdir()) == []
+
+
+def test_a_recording_that_cannot_be_removed_is_still_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = ConsentShelf(tmp_path, 5)
+    known = shelf.add("Ann", "en", SOUND)
+    unlink = Path.unlink
+
+    def busy(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".wav":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", busy)
+        with pytest.raises(VoiceError, match="Permission denied"):
+            shelf.remove(known.id)
+    assert shelf.find(known.id) == known

@@ -35,7 +35,7 @@ WITHOUT_EFFECT: Final[dict[str, tuple[object, ...]]] = {
 }  # fmt: skip
 """Fields that change the sound elsewhere and cannot here, and the values at which they change nothing anyway."""
 
-MOMENT: Final = re.compile(r"[\s.,!?;:…–—-]*[.,!?;:…–—-][\s.,!?;:…–—-]*")
+MOMENT: Final = re.compile(r"\s*[.,!?;:…–—-][\s.,!?;:…–—-]*")
 """A text of punctuation alone, as Home Assistant sends one to try a key: it is answered with a moment of silence."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from csm_plugin.audio import write_wav
 from csm_plugin.audio.pcm import Pcm
-from csm_plugin.errors import VoiceError
+from csm_plugin.errors import AudioError, VoiceError
 from csm_plugin.server.shared.errors import Refusal
 from csm_plugin.settings import SAMPLE_RATE_HZ
 
@@ -78,8 +79,11 @@ class ConsentShelf:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_wav(self._folder / f"{consent.id}.wav", pcm, SAMPLE_RATE_HZ)
             self._write(consent)
-        except OSError as error:
-            raise VoiceError(f"the consent cannot be kept ({error.strerror}); make room, or set CSM_VOICES") from error
+        except (OSError, AudioError) as error:
+            for path in self._folder.glob(f"*{consent.id}*"):
+                with suppress(OSError):
+                    path.unlink()
+            raise _unwritable(error) from error
         logger.info("a consent was added", seconds=round(len(pcm) / SAMPLE_RATE_HZ, 1))
         return consent
 
@@ -88,9 +92,13 @@ class ConsentShelf:
 
         Raises:
             Refusal: there is none of that id.
+            VoiceError: the folder cannot be written to.
         """
         renamed = self.find(consent).model_copy(update={"name": name})
-        self._write(renamed)
+        try:
+            self._write(renamed)
+        except OSError as error:
+            raise _unwritable(error) from error
         return renamed
 
     def remove(self, consent: str) -> None:
@@ -98,10 +106,14 @@ class ConsentShelf:
 
         Raises:
             Refusal: there is none of that id.
+            VoiceError: the folder cannot be written to; the consent stays.
         """
         known = self.find(consent)
-        for suffix in (".json", ".wav"):
-            (self._folder / f"{known.id}{suffix}").unlink(missing_ok=True)
+        try:
+            for suffix in (".wav", ".json"):  # a recording that nothing tells of would stay for good
+                (self._folder / f"{known.id}{suffix}").unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(error) from error
         logger.info("a consent was removed")
 
     def _write(self, consent: Consent) -> None:
@@ -115,3 +127,8 @@ class ConsentShelf:
         except (OSError, ValueError, ValidationError):
             return None
         return consent if consent.id == path.stem else None
+
+
+def _unwritable(error: Exception) -> VoiceError:
+    why = getattr(error, "strerror", None) or error
+    return VoiceError(f"the folder of consents cannot be written to ({why}); make room, or set CSM_VOICES")
