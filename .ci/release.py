@@ -29,6 +29,7 @@ UNRELEASED = "Unreleased"
 
 _VERSION = re.compile(r'^__version__ = "(\d+\.\d+\.\d+)"$', re.MULTILINE)
 _HEADING = re.compile(r"^## \[(Unreleased|\d+\.\d+\.\d+)\](?: - \d{4}-\d\d-\d\d)?$", re.MULTILINE)
+_PICTURE_INSIDE = re.compile(r"!\[([^\]]*)\]\((?![a-z][a-z+.-]*:)([^)\s]+)\)")
 _LINK_INSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\((?![a-z][a-z+.-]*:|#)([^)\s]+)\)")
 _REPAIRS = frozenset({"Fixed", "Security"})
 
@@ -129,13 +130,17 @@ def write_version(tree: Path, version: str, day: date) -> None:
 def write_readme(tree: Path, version: str) -> None:
     """Lead the README's links into the tree to where its sources are public; without such a place, to nowhere.
 
+    A picture is then told in the words that stand for it.
+
     An index shows the README alone, so that a link to a file beside it would be dead there.
     """
     readme, project = tree / "README.md", tree / "pyproject.toml"
     told = tomllib.loads(project.read_text(encoding="utf-8")) if project.is_file() else {}
     home = told.get("project", {}).get("urls", {}).get("Repository")
     led = r"\1" if home is None else rf"[\1]({home}/blob/v{version}/\2)"
-    readme.write_text(_LINK_INSIDE.sub(led, readme.read_text(encoding="utf-8")), encoding="utf-8")
+    shown = r"*\1*" if home is None else rf"![\1]({home}/raw/v{version}/\2)"
+    text = _LINK_INSIDE.sub(led, readme.read_text(encoding="utf-8"))
+    readme.write_text(_PICTURE_INSIDE.sub(shown, text), encoding="utf-8")
 
 
 def copy_tree(root: Path, target: Path) -> None:

@@ -221,11 +221,13 @@ def test_an_index_shows_no_dead_link(tmp_path: Path) -> None:
 
 
 def test_links_lead_to_the_sources_once_they_are_public(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("[How](docs/how.md#so), [there](https://example.org), [a](b), [c](#d)\n")
+    (tmp_path / "README.md").write_text(
+        "[How](docs/how.md#so), [there](https://example.org), [a](b), [c](#d)\n![Two](e.svg)\n"
+    )
     (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://example.org/x/y"\n')
     release.write_readme(tmp_path, "0.2.0")
-    at = "https://example.org/x/y/blob/v0.2.0"
-    led = f"[How]({at}/docs/how.md#so), [there](https://example.org), [a]({at}/b), [c](#d)\n"
+    at, raw = (f"https://example.org/x/y/{kind}/v0.2.0" for kind in ("blob", "raw"))
+    led = f"[How]({at}/docs/how.md#so), [there](https://example.org), [a]({at}/b), [c](#d)\n![Two]({raw}/e.svg)\n"
     assert (tmp_path / "README.md").read_text() == led
 
 
